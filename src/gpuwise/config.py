@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from gpuwise.config_text import parsed
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.delivery.settings import ReportSettings
+from gpuwise.finops.settings import FinopsSettings
 from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
@@ -286,6 +287,7 @@ class Config:
     lead: LeadSettings = field(default_factory=LeadSettings)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    finops: FinopsSettings = field(default_factory=FinopsSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
 
 

@@ -10,7 +10,7 @@ from gpuwise.decide.decide import Decision, decide_checked
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import past_nodes, remembered
+from gpuwise.finops import FinopsSettings, Period, Tags, daily_costs, days_of, past_nodes, remembered
 from gpuwise.model.command import Command, Outcome
 from gpuwise.model.errors import NotLeader
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
@@ -60,6 +60,7 @@ class LoopSettings:
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     policy: DecideSettings = field(default_factory=DecideSettings)
     nodes: bool = False
+    finops: FinopsSettings = field(default_factory=FinopsSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,7 @@ class Pipeline:
             outcomes = self.enact(decision.commands)
         with self.watch("record"):
             self.record(survey, decision, now_s)
+            self.record_costs(survey, now_s)
         return Run(survey, decision, outcomes)
 
     def leads(self) -> bool:
@@ -384,6 +386,36 @@ class Pipeline:
             survey.alternatives,
             remembered(self.ledger.nodes(), survey.inventory, self.prices, survey.past),
             self.prices.version,
+        )
+
+    def record_costs(self, survey: Survey, now_s: int) -> None:
+        """Add the days of a survey of the whole fleet to the cost history, those that it does not have in full yet."""
+        history, whole = self.ledger.costs(), self.period(survey, now_s)
+        start_s, end_s = whole.measured
+        closed = {day.day_s for day in history.days(start_s - start_s % DAY_S, end_s) if day.closed}
+        open_s = [day.day_s for day in days_of(whole) if day.day_s not in closed]
+        if open_s:
+            part = replace(whole, start_s=max(start_s, min(open_s)))
+            history.record(days_of(part), daily_costs(part, Tags(self.settings.finops.tags)))
+
+    def period(self, survey: Survey, now_s: int) -> Period:
+        """Return the input of the cost calculation: the use that a survey found, in its window.
+
+        Args:
+            survey: the findings.
+            now_s: epoch seconds; later time is not counted.
+        """
+        return Period(
+            with_measured_types(survey.inventory, survey.profiles.billed),
+            survey.profiles.billed,
+            self.prices,
+            survey.window.start_s,
+            survey.window.end_s,
+            now_s,
+            selection=survey.selection,
+            listed=self.usage.lists_allocations,
+            past=survey.past,
+            deleted_in=survey.deleted_in,
         )
 
 

@@ -6,10 +6,11 @@ The loop finds and acts, see `pipeline`; this compiles its findings and the ledg
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gpuwise import spending
 from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
-from gpuwise.finops import Period, compile_report, still_there
+from gpuwise.finops import compile_report, still_there
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
@@ -17,7 +18,9 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
-from gpuwise.score.node_types import with_measured_types
+
+_RECENT_S = 28 * DAY_S
+"""Age of the steps in cost that a report still mentions: four of its weeks."""
 
 
 def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC") -> WeeklyReport:
@@ -34,6 +37,7 @@ def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: 
     found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
+    loop.record_costs(survey, now_s)
     report = replace(summary(loop, survey, week=week, now_s=now_s), time_zone=time_zone)
     notes = [*report.quality.notes, *_of_zone(window, time_zone)]
     with_prices = loop.ledger.prices()
@@ -62,23 +66,12 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         week: ISO name of the week, None for another window.
     """
     window, selection = survey.window, survey.selection
-    bounds = (window.start_s, window.end_s, now_s)
-    inventory = with_measured_types(survey.inventory, survey.profiles.billed)
-    seen = Period(
-        inventory,
-        survey.profiles.billed,
-        loop.prices,
-        *bounds,
-        selection=selection,
-        listed=loop.usage.lists_allocations,
-        past=survey.past,
-        deleted_in=survey.deleted_in,
-    )
+    seen = loop.period(survey, now_s)
     actions = _actions(loop.ledger, window, survey.inventory)
     if selection is not None:
         refs = survey.inventory.by_ref()
         actions = [action for action in actions if action.intent.command.workload in refs]
-    return compile_report(
+    found = compile_report(
         seen,
         name=week,
         recommendations=survey.recommendations,
@@ -87,6 +80,18 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         cluster=loop.settings.cluster_name,
         ledger_head=str(loop.ledger.head()) if week else None,
         blockers=_blockers(loop, survey, now_s),
+    )
+    return found if selection is not None else _with_history(loop, found, window)
+
+
+def _with_history(loop: Pipeline, found: WeeklyReport, window: Window) -> WeeklyReport:
+    """Add what the cost history says until the end of the report."""
+    history, until_s = loop.ledger.costs(), min(window.end_s, found.generated_s)
+    return replace(
+        found,
+        trend=spending.weeks(history, until_s),
+        budgets=spending.budgets(history, loop.settings.finops.budgets, found.recommendations, until_s - 1),
+        anomalies=spending.anomalies(history, "team", until_s - _RECENT_S, until_s),
     )
 
 

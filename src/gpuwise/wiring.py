@@ -5,7 +5,7 @@ import sys
 import time
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.finops import FinopsSettings
+from gpuwise.finops.owners import TAGS
 from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions
+from gpuwise.memory.cost_history import SqlCostHistory
 from gpuwise.memory.ledger import SqliteLedger, SqlLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.memory.ledger_database import Database, postgresql, sqlite
@@ -259,6 +262,22 @@ def ledger(config: Config, stack: ExitStack, cluster: ClusterWriter | None = Non
     return stack.enter_context(AnchoredLedger(ledger_database(config), anchor(config, cluster), moves=moves))
 
 
+@contextmanager
+def cost_history(config: Config) -> Iterator[SqlCostHistory]:
+    """Open the cost history of all clusters in the ledger's database, to read it.
+
+    Raises:
+        InputError: there is no ledger.
+        LedgerError: its database cannot be read.
+    """
+    if config.ledger.url is None and not config.ledger.path.exists():
+        hint = "run `gpuwise scan` first, or check --ledger and ledger.path"
+        raise InputError(f"there is no ledger {config.ledger.path}, which has the cost history", hint=hint)
+    with closing(ledger_database(config)) as database:
+        database.open()
+        yield SqlCostHistory(database)
+
+
 def open_ledger(config: Config) -> SqlLedger:
     """Open the ledger without its anchor; use it as a context manager."""
     return SqlLedger(ledger_database(config))
@@ -423,7 +442,20 @@ def _settings(config: Config) -> LoopSettings:
         recommend=config.recommend,
         policy=config.policy,
         nodes=config.enact.nodes,
+        finops=finops(config),
     )
+
+
+def finops(config: Config) -> FinopsSettings:
+    """Return the settings of cost.
+
+    Raises:
+        InputError: the tags are of a key that no label names.
+    """
+    for key in config.finops.tags:
+        if key not in TAGS:
+            raise InputError(f"finops.tags has {key!r}", hint=f"use {', '.join(TAGS)}")
+    return config.finops
 
 
 def _enact_settings(config: Config) -> EnactSettings:

@@ -179,6 +179,18 @@ def test_a_change_that_a_deadline_needs_does_not_cool_down():
     assert blocked(needed, history=History(changed, [outcome(0, OutcomeStatus.UNKNOWN)])) is Reason.COOLING_DOWN
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"), [(OutcomeStatus.APPLIED, Reason.COOLING_DOWN), (OutcomeStatus.FAILED, None)]
+)
+def test_i14_a_move_that_took_place_and_that_somebody_took_back_cools_down(status, expected):
+    """A GitOps tool that sets the fields again would otherwise be fought at each pass; what failed is tried again."""
+    change = MoveToOnDemand()
+    before = intent(at_s=NOW_S - 3_600)
+    before = replace(before, command=replace(before.command, change=change))
+    history = History([before], [outcome(0, status)])
+    assert blocked(recommendation(change=change), history=history) is expected
+
+
 @pytest.mark.parametrize("status", [OutcomeStatus.NOT_APPLIED, OutcomeStatus.FAILED])
 def test_i15_two_failures_open_the_breaker(status):
     at_s = NOW_S - 86_400 + 60

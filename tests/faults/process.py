@@ -66,7 +66,7 @@ class Process:
         self.name, self.world, self.faults, self.elected = name, world, faults, elected
         self.operation = "start"
         self.steps: Counter[tuple[str, str, str]] = Counter()
-        self.decided, self.starts, self.identity = 0, 0, ""
+        self.decided, self.starts, self.identity, self.ended = 0, 0, "", False
         self.checked: dict[str, int] = {}
         self.measured: dict[str, float | None] = {}
         self.settings = WATCHING if any(one.watched for one in world.subjects) else SETTINGS
@@ -76,6 +76,7 @@ class Process:
     def start(self) -> None:
         """Build everything from the ledger and the cluster, as a new process does."""
         self.starts += 1
+        self.ended = False
         self.identity = f"{self.name}-{self.starts}"
         self.leader = election.leader(self)
         self.ledger = cast("Ledger", FaultyLedger(self))
@@ -124,9 +125,13 @@ class Process:
             self.leader.step()
         except Crash:
             self.world.note(f"{self.name} crashed")
-            if self.name in self.world.running:
+            running = self.world.running
+            if running[-1:] == [self.name]:
                 raise
-            self.end()
+            if self.name not in running:
+                self.end()
+            else:
+                self.ended = True  # what it was doing when another process began to run goes no further
 
     def look_at_lease(self) -> None:
         """What the election's thread has seen before time passes."""
@@ -270,6 +275,8 @@ class Process:
     def pass_point(self, side: str, subject: str, write: str, possible) -> Fault | None:
         """Pass a failpoint; return the fault that the caller has to carry out."""
         world = self.world
+        if self.ended:
+            raise Crash
         key = self.operation, subject, write
         if side == "before":
             self.steps[key] += 1

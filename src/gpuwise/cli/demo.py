@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,25 +22,37 @@ from gpuwise.cli.report import week_of
 from gpuwise.cli.run import show_run
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
+from gpuwise.finops.daily import SETTLED_S
+from gpuwise.finops.settings import Budget, FinopsSettings
+from gpuwise.finops.trend import WEEKS
 from gpuwise.lead.settings import LeadSettings
+from gpuwise.model.codec import to_plain
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import Window
-from gpuwise.pipeline import Pipeline
+from gpuwise.pipeline import Pipeline, Survey
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.report import wording, write_report
 from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.sources.recording import RecordingWriter
-from gpuwise.wiring import loop
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
+from gpuwise.sources.recording import RecordedUsage, RecordingWriter
+from gpuwise.wiring import INVENTORY_FILE, loop
 
 SEED = 20_260_516
 
 RECOMMEND = RecommendSettings(usd_per_kwh=0.2, regions_by_data_class={"voices": ("eu-west-1",)})
 """Energy has a price of its own, so that lower power limits have a saving, and voices must stay in Europe."""
 
+BUDGETS = (
+    Budget("everything", 700_000.0, "fleet"),
+    Budget("vision", 100_000.0, "team", "vision"),
+    Budget("search", 60_000.0, "team", "search"),
+)
+
 _MARK = ".gpuwise-demo"
+_HISTORY_STEP_S = 900
 
 # The pass runs on Sunday at 23:00, so that its effects belong to the week that is reported at midnight.
 _BEFORE_MIDNIGHT_S = 3_600
@@ -71,6 +84,7 @@ def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -
         config = _config(fleet, output_dir, executor, cluster.write_kubeconfig(output_dir / demo_cluster.KUBECONFIG))
         file = _write_config(config, output_dir)
         with loop(config, writing=True, at_s=now_s - _BEFORE_MIDNIGHT_S) as pipeline:
+            _add_history(pipeline, fleet.window.start_s, output_dir)
             _run_pass(pipeline, now_s - _BEFORE_MIDNIGHT_S, _flags(file, config))
             report = _week(pipeline, fleet, now_s)
         demo_cluster.keep(output_dir / demo_cluster.KUBECONFIG, output_dir)
@@ -108,6 +122,20 @@ def _record(fleet: SimulatedFleet, folder: Path) -> None:
         writer.append(pod)
 
 
+def _add_history(pipeline: Pipeline, until_s: int, folder: Path) -> None:
+    """Add the cost of the weeks before the recording, of the same fleet at a coarser step, to the cost history."""
+    days = WEEKS * 7 - FleetSettings().days
+    before = simulate_fleet(SEED, until_s, FleetSettings(days=days, step_s=_HISTORY_STEP_S))
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        _record(before, Path(scratch))
+        earlier = replace(pipeline, usage=RecordedUsage(Path(scratch)))
+        found = KubernetesInventory(RecordedObjects(Path(scratch) / INVENTORY_FILE)).snapshot(until_s)
+        profiles = earlier.score(found, before.window)
+        earlier.ledger.belongs_to(pipeline.inventory.snapshot(until_s).cluster or pipeline.settings.cluster_name)
+        # The days are long over: late samples have arrived.
+        earlier.record_costs(Survey(before.window, found, profiles, (), ()), until_s + SETTLED_S)
+
+
 def _run_pass(pipeline: Pipeline, now_s: int, flags: str) -> None:
     """Run one pass of the loop on the emulated cluster, and show what it found and did."""
     with progress() as tell:
@@ -134,6 +162,7 @@ def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path
         lead=LeadSettings(enabled=False),  # nothing else writes to this emulated cluster
         observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
         recommend=RECOMMEND,
+        finops=FinopsSettings(budgets=BUDGETS),
         schedule=ScheduleConfig("ray" if executor == "ray" else "local"),
     )
 
@@ -144,6 +173,7 @@ def _write_config(config: Config, folder: Path) -> Path:
         "cluster_name": config.cluster_name,
         "recording": str(config.recording),
         "ledger": {"path": str(config.ledger.path)},
+        "finops": {"budgets": [to_plain(one) for one in config.finops.budgets]},
         "observe": {"look_back_h": config.observe.look_back_h, "step_s": config.observe.step_s},
         "recommend": {
             "usd_per_kwh": config.recommend.usd_per_kwh,

@@ -42,6 +42,7 @@ def plan(
         survey = pipeline.survey(at_s)
         decision = pipeline.decide(survey, at_s)
         pipeline.record(survey, decision, at_s)
+        pipeline.record_costs(survey, at_s)
     if form == "json":
         show.print_raw(to_json(decision, indent=2))
     else:

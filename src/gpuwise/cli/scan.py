@@ -52,6 +52,7 @@ def scan(
     with progress() as step, loop(config, step, writing=False, at_s=now_s) as pipeline:
         survey = replace(pipeline, inventory=Existing(pipeline.inventory, chosen.namespaces)).survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
+        pipeline.record_costs(survey, at_s)
         shown = chosen.of(survey)
         report = summary(pipeline, shown, now_s=at_s)
     show.document(report, form)

@@ -150,7 +150,9 @@ def cooling(q: Question) -> Refusal | None:
         return Reason.COOLING_DOWN, f"{last.command.id} is being watched: its outcome is not known yet"
     if status in (None, OutcomeStatus.UNKNOWN):
         return Reason.COOLING_DOWN, f"the outcome of {last.command.id} is not known yet: the next run checks the object"
-    if isinstance(q.recommendation.change, MoveToOnDemand):
+    # Applied, and not there any more: something else sets the fields, and would do so again.
+    taken_back = status is OutcomeStatus.APPLIED and q.recommendation.change == last.command.change
+    if isinstance(q.recommendation.change, MoveToOnDemand) and not taken_back:
         return None
     passed_s = situation.now_s - last.at_s
     return Reason.COOLING_DOWN, f"{last.command.id} changed it {passed_s} s ago; the cool-down is {cool_down_s} s"

@@ -12,53 +12,15 @@ another node. So no class is ever below 0, and the classes sum to the capacity.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gpuwise.finops.lives import Lives
 from gpuwise.finops.period import Period
 from gpuwise.finops.pools import Pool, existed_s, pool_at
 from gpuwise.finops.uses import ROUNDING, Place, measured_days, uses_of
 from gpuwise.model.billed import BilledUse
+from gpuwise.model.cost import GpuSeconds
 from gpuwise.model.gpu import mig_share
 from gpuwise.model.inventory import Node
-
-
-@dataclass(frozen=True, slots=True)
-class GpuSeconds:
-    """GPU-seconds in six classes, of one day in one pool or of a sum of these.
-
-    Attributes:
-        used: allocated and not idle.
-        idle: allocated and idle.
-        outside: not allocated to a pod, but at work.
-        unallocated: not allocated to a pod, and known to be free.
-        unknown: nobody measured it: allocated to pods without any sample, or not known to be free.
-        stranded: the rest of cards that MIG divides, of which no instance was made.
-    """
-
-    used: float = 0.0
-    idle: float = 0.0
-    outside: float = 0.0
-    unallocated: float = 0.0
-    unknown: float = 0.0
-    stranded: float = 0.0
-
-    @property
-    def capacity(self) -> float:
-        """The sum of the classes."""
-        return self.used + self.idle + self.outside + self.unallocated + self.unknown + self.stranded
-
-    def __add__(self, other: "GpuSeconds") -> "GpuSeconds":
-        """Add class by class."""
-        return GpuSeconds(
-            self.used + other.used,
-            self.idle + other.idle,
-            self.outside + other.outside,
-            self.unallocated + other.unallocated,
-            self.unknown + other.unknown,
-            self.stranded + other.stranded,
-        )
-
 
 Accounts = Mapping[tuple[int, Pool], GpuSeconds]
 

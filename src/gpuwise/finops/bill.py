@@ -3,8 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from gpuwise.finops.accounts import GpuSeconds, accounts
+from gpuwise.finops.accounts import accounts
 from gpuwise.finops.period import Period
+from gpuwise.model.cost import GpuSeconds
 from gpuwise.model.report import Bill, FleetDay
 
 HOUR_S = 3600.0

@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from gpuwise.memory import ledger_chain as chain
 from gpuwise.memory import ledger_queries as queries
+from gpuwise.memory.cost_history import SqlCostHistory
 from gpuwise.memory.ledger_database import KEEP_HINT, Database, sqlite
 from gpuwise.memory.ledger_tables import events, findings, identity, of_cluster, of_kind, one_of
 from gpuwise.model.codec import from_json, to_json
@@ -87,6 +88,10 @@ class SqlLedger:
     def belongs_to(self, cluster: str) -> None:
         """See the port."""
         self._cluster = cluster
+
+    def costs(self) -> SqlCostHistory:
+        """See the port."""
+        return SqlCostHistory(self._database, self._cluster)
 
     def led_by(self, epoch: Callable[[], int]) -> None:
         """Ask for the term of this process before each intent; without this, an intent is of the latest term.

@@ -18,6 +18,31 @@ SELECT subject FROM events AS intent WHERE kind = 'intent' AND coalesce((
     WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
 ), 'unknown') IN {_OPEN}"""  # noqa: S608 - constants
 
+
+def _costs(number: str, truth: str) -> tuple[str, ...]:
+    """The tables of the cost history, which is no part of the hash chain: its days are replaced until they are closed.
+
+    Args:
+        number: type of 64-bit floating-point numbers.
+        truth: type of true and false.
+    """
+    keys = ("namespace", "workload", "organisation", "team", "project", "model", "user", "endpoint", "phase",
+            "gpu_type", "capacity_type", "region", "zone")  # fmt: skip
+    named = ", ".join(f"key_{name} text" for name in keys)
+    classes = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
+    times = ", ".join(f"{name}_s {number} NOT NULL" for name in classes)
+    return (
+        f"""CREATE TABLE cost_days (
+    cluster text NOT NULL, day_s bigint NOT NULL, from_s bigint NOT NULL, until_s bigint NOT NULL,
+    closed {truth} NOT NULL, PRIMARY KEY (cluster, day_s)
+)""",
+        f"""CREATE TABLE costs (
+    cluster text NOT NULL, day_s bigint NOT NULL, nobody {truth} NOT NULL, {named}, usd_per_gpu_h {number}, {times}
+)""",
+        "CREATE INDEX costs_by_day ON costs (cluster, day_s)",
+    )
+
+
 _SQLITE = (
     (
         """CREATE TABLE IF NOT EXISTS verified (
@@ -59,6 +84,7 @@ BEGIN
     INSERT OR IGNORE INTO open_intents SELECT NEW.subject WHERE json_extract(NEW.body, '$.status') IN {_OPEN};
 END""",  # noqa: S608 - constants
     ),
+    _costs("REAL", "INTEGER"),
 )
 
 _POSTGRESQL = (
@@ -99,6 +125,7 @@ END $$""",  # noqa: S608 - constants
         """CREATE TRIGGER open_intents AFTER INSERT ON events FOR EACH ROW
 WHEN (NEW.kind IN ('intent', 'outcome')) EXECUTE FUNCTION keep_open_intents()""",
     ),
+    _costs("double precision", "boolean"),
 )
 MIGRATIONS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 """The statements of each migration, by database; its number is its place, from 1."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Limit, Outcome, ServiceLevel, Term, Trigger
+from gpuwise.model.cost import CostDay, CostRow, CostSum
 from gpuwise.model.delivery import Delivery
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.packed import Packed
@@ -248,6 +249,26 @@ class Checker(Protocol):
         ...
 
 
+class CostHistory(Protocol):
+    """The daily cost of one cluster, kept beside the ledger. A closed day never changes."""
+
+    def days(self, since_s: int, until_s: int) -> list[CostDay]:
+        """The days that are known, oldest first; their midnights are within the two times."""
+        ...
+
+    def record(self, counted: Sequence[CostDay], costs: Iterable[CostRow]) -> None:
+        """Store days with their rows. A day that is closed, or of which more is stored, stays as it is."""
+        ...
+
+    def sums(self, by: Sequence[str], since_s: int, until_s: int) -> Iterable[CostSum]:
+        """The sums of the days between two times, by some of `KEYS`, "day" and "cluster", in the order of the keys."""
+        ...
+
+    def rows(self, since_s: int, until_s: int) -> Iterable[CostRow]:
+        """The rows of the days between two times, oldest day first."""
+        ...
+
+
 class Ledger(Protocol):
     """The append-only, hash-chained record of what gpuwise did and found."""
 
@@ -288,6 +309,10 @@ class Ledger(Protocol):
         Args:
             cluster: uid of the cluster, or another name of it where that is not known.
         """
+        ...
+
+    def costs(self) -> CostHistory:
+        """The cost history of the cluster, in the same database."""
         ...
 
     def nodes(self) -> list[SeenNode]:

@@ -160,6 +160,99 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class WeekCost:
+    """One ISO week of the cost history.
+
+    Attributes:
+        week: "2026-W20".
+        start_s: Monday 00:00 UTC.
+        days: how many of its days are in the history.
+        usd: cost of the time that has a price.
+        idle_usd, unallocated_usd, unknown_usd: of this, of idle, unallocated and not measured time.
+        gpu_h: GPU-hours of capacity.
+        unpriced_gpu_h: of these, without a price.
+    """
+
+    week: str
+    start_s: int
+    days: int
+    usd: float
+    idle_usd: float
+    unallocated_usd: float
+    unknown_usd: float
+    gpu_h: float
+    unpriced_gpu_h: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """A budget of one month beside its cost and forecast.
+
+    Attributes:
+        name: of the budget.
+        subject: what it is for: "team ml", "fleet".
+        month: "2026-11".
+        usd: the budget.
+        actual_usd: cost of the month until now, of the time that has a price.
+        until_s: first second that is not counted yet.
+        burn_usd_day: mean cost of the last seven complete days; None without one.
+        forecast_usd: expected cost of the whole month; None if it cannot be forecast.
+        low_usd, high_usd: its 90 % interval.
+        why_none: why there is no forecast, "" if there is one.
+        breach_s: midnight of the day on which the budget is used up, or is expected to be; None if none is expected.
+        state: "over", "breach" (expected to be exceeded), "risk" (the interval exceeds it), "within" or "unknown".
+        alerts: the shares of the budget that the cost has reached.
+        unpriced_gpu_h: GPU-hours without a price, which are not part of the dollars.
+        remedies: ids of open recommendations that keep the month within the budget, most valuable first.
+        remedies_usd: what they save until the end of the month.
+    """
+
+    name: str
+    subject: str
+    month: str
+    usd: float
+    actual_usd: float
+    until_s: int
+    burn_usd_day: float | None
+    forecast_usd: float | None
+    low_usd: float | None
+    high_usd: float | None
+    why_none: str
+    breach_s: int | None
+    state: str
+    alerts: tuple[float, ...] = ()
+    unpriced_gpu_h: float = 0.0
+    remedies: tuple[str, ...] = ()
+    remedies_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CostAnomaly:
+    """A lasting step in somebody's daily cost.
+
+    Attributes:
+        subject: whose: "team ml".
+        since_s: midnight of its first day.
+        before_usd_day, after_usd_day: mean daily cost before and since.
+        usd_month: what the difference is in a month.
+        cause: "more GPU time", "less GPU time" or "another price".
+        workload: "namespace/Kind/name" with the largest part of the difference; None if the time is nobody's.
+        place: GPU type and region of that part.
+        part: its share of the difference, 0 to 1.
+    """
+
+    subject: str
+    since_s: int
+    before_usd_day: float
+    after_usd_day: float
+    usd_month: float
+    cause: str
+    workload: str | None
+    place: str
+    part: float
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyReport:
     """One week of the fleet, or another window of it.
 
@@ -188,6 +281,9 @@ class WeeklyReport:
         selection: which workloads the report covers, "namespace sandbox"; None for the whole fleet. The capacity of a
             selection is what its workloads were allocated: unallocated GPU time belongs to nodes, not to workloads.
         applied_usd_month: worth of the changes that were applied in the week and not undone.
+        trend: up to 13 weeks of the cost history, oldest first; the last one is this week.
+        budgets: of the month in which the report's last day is.
+        anomalies: lasting steps in the cost of teams that began in the last four weeks, largest first.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
     """
 
@@ -212,4 +308,7 @@ class WeeklyReport:
     selection: str | None = None
     blockers: Annotated[tuple[Blocked, ...], Field(alias="obstacles")] = ()
     applied_usd_month: float = 0.0
+    trend: tuple[WeekCost, ...] = ()
+    budgets: tuple[BudgetStatus, ...] = ()
+    anomalies: tuple[CostAnomaly, ...] = ()
     time_zone: str = "UTC"

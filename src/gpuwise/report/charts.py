@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from gpuwise.model.report import FleetDay
-from gpuwise.report.wording import day, gpu_hours
+from gpuwise.model.report import BudgetStatus, FleetDay, WeekCost
+from gpuwise.report.wording import day, gpu_hours, usd
 
 _GAP = 0.18
 """Share of a column's width that is left empty between two bars."""
@@ -58,6 +58,39 @@ def day_columns(days: Sequence[FleetDay], title: str) -> Markup:
                 label = f"{day(one.start_s)}: {gpu_hours(hours)} {name}"
                 shapes.append(_rect(name, left, 100 - height, width, size, label))
     return _svg("columns", "0 0 100 100", shapes, title)
+
+
+def week_columns(weeks: Sequence[WeekCost], title: str) -> Markup:
+    """Draw one stacked column per week, in dollars: used, idle, unallocated and not measured."""
+    top = max((one.usd for one in weeks), default=0.0)
+    shapes = [Markup('<line class="grid" x1="0" x2="100" y1="{0}" y2="{0}"/>').format(y) for y in (0.25, 50, 99.75)]
+    for index, one in enumerate(weeks):
+        left, width = (index + _GAP / 2) * 100 / len(weeks), (1 - _GAP) * 100 / len(weeks)
+        used = one.usd - one.idle_usd - one.unallocated_usd - one.unknown_usd
+        height = 0.0
+        for name, money in (
+            ("used", used),
+            ("idle", one.idle_usd),
+            ("unallocated", one.unallocated_usd),
+            ("unknown", one.unknown_usd),
+        ):
+            size = 100 * money / top if top > 0 else 0.0
+            if size > 0:
+                height += size
+                shapes.append(_rect(name, left, 100 - height, width, size, f"{one.week}: {usd(money)} {name}"))
+    return _svg("columns", "0 0 100 100", shapes, title)
+
+
+def budget_bar(one: BudgetStatus) -> Markup:
+    """Draw what a month has cost in front of what it is expected to cost; the line is the budget."""
+    whole = max(one.usd, one.actual_usd, one.forecast_usd or 0.0, one.high_usd or 0.0) * 1.02
+    shapes = []
+    if one.forecast_usd is not None:
+        shapes.append(_rect("expected", 0, 0, 100 * one.forecast_usd / whole, 8))
+    shapes.append(_rect("idle" if one.state == "over" else "used", 0, 0, 100 * one.actual_usd / whole, 8))
+    shapes.append(_rect("limit", 100 * one.usd / whole, 0, 0.8, 8, f"budget {usd(one.usd)}"))
+    expected = "no forecast" if one.forecast_usd is None else f"{usd(one.forecast_usd)} expected"
+    return _svg("thin", "0 0 100 8", shapes, f"{usd(one.actual_usd)} spent, {expected}, budget {usd(one.usd)}")
 
 
 def share_bar(idle: float, allocated: float, largest: float, title: str) -> Markup:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report import charts, wording
+from gpuwise.report import charts, spending_wording, wording
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
 
@@ -110,6 +110,8 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
             name for name in ("unknown", "stranded") if any(getattr(one, f"{name}_gpu_h") for one in report.days)
         ],
         "tallest": max(map(charts.day_total, report.days), default=0.0),
+        "spend_change": spending_wording.change(report.trend) if report.week else "",
+        "most_of_week": max((one.usd for one in report.trend), default=0.0),
         "top": wording.applicable(report)[:_TOP_ACTIONS],
         "applicable": len(wording.applicable(report)),
         "advice": wording.advice(report)[:_TOP_ACTIONS],
@@ -158,12 +160,17 @@ _FILTERS = {
     "change": wording.change,
     "evidence": wording.evidence,
     "status": wording.status,
+    "signed_usd": lambda value: f"{'+' if value >= 0 else ''}{wording.usd(value)}",
+    "budget_state": spending_wording.budget_state,
+    "cause": spending_wording.cause,
 }
 _GLOBALS = {
     "share": wording.share,
     "split_bar": charts.split_bar,
     "day_columns": charts.day_columns,
     "share_bar": charts.share_bar,
+    "week_columns": charts.week_columns,
+    "budget_bar": charts.budget_bar,
     "command": _command,
     "undoable": wording.undoable,
 }

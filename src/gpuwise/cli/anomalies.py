@@ -1,0 +1,50 @@
+"""`gpuwise anomalies`: lasting steps in somebody's daily cost, with their cause."""
+
+import time
+
+import click
+from rich.text import Text
+
+from gpuwise.cli import show
+from gpuwise.cli.console import out
+from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, listing
+from gpuwise.cli.options import connection, now
+from gpuwise.config import Config
+from gpuwise.model.codec import to_json
+from gpuwise.model.cost import KEYS
+from gpuwise.model.report import CostAnomaly
+from gpuwise.model.usage import DAY_S
+from gpuwise.report import spending_wording as written
+from gpuwise.report.wording import usd
+from gpuwise.spending import anomalies as find
+from gpuwise.wiring import cost_history
+
+
+@command()
+@connection
+@click.option("--by", type=click.Choice(KEYS), default="team", show_default=True, metavar="KEY", help="Whose cost.")
+@click.option("--days", type=click.IntRange(1, 90), default=28, show_default=True, help="Steps that began in these.")
+@now
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def anomalies(config: Config, by: str, days: int, now_s: int | None, form: str) -> None:
+    """Find lasting steps in the daily cost of teams, projects or another key, and what caused them.
+
+    It reads the cost history alone. A step is reported once, with its first day.
+    """
+    at_s = now_s or int(time.time())
+    with cost_history(config) as history:
+        found = find(history, by, at_s - days * DAY_S, at_s)
+    if form == "json":
+        show.print_raw(to_json(found, indent=2))
+    else:
+        _table(found, days)
+
+
+def _table(found: tuple[CostAnomaly, ...], days: int) -> None:
+    if not found:
+        show.put(Text(f"No lasting step in the last {days} days.", "bold"))
+        return
+    columns = (Column("Since"), Column("USD/month", right=True), Column("Cause"))
+    rows = [Row(one.subject, (written.date(one.since_s), usd(one.usd_month), written.cause(one))) for one in found]
+    show.put(listing(f"Lasting steps in cost ({len(rows)})", columns, rows, width=out.width))

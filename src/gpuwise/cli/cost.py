@@ -1,0 +1,161 @@
+"""`gpuwise cost`: who pays for what, from the cost history. It reads the ledger's database alone."""
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+from rich.text import Text
+
+from gpuwise.cli import show
+from gpuwise.cli.console import err, out
+from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, listing
+from gpuwise.cli.options import connection, now
+from gpuwise.cli.windows import HELP, Days, days_of
+from gpuwise.config import Config
+from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, gaps
+from gpuwise.model.cost import KEYS
+from gpuwise.model.errors import InputError
+from gpuwise.report import wording as written
+from gpuwise.wiring import cost_history
+
+_BY = (*KEYS, "cluster", "day")
+
+
+def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    keys = tuple(filter(None, value.split(",")))
+    wrong = [key for key in keys if key not in _BY]
+    if wrong or len(set(keys)) < len(keys) or not keys:
+        raise click.BadParameter(f"{value!r}: name keys of {', '.join(_BY)}, each once, separated by commas")
+    return keys
+
+
+@command()
+@connection
+@click.option("--by", callback=_keys, default="team", show_default=True, help=f"Keys: {', '.join(_BY)}.")
+@click.option("--window", "window", default="month", show_default=True, help=HELP)
+@click.option(
+    "--spread",
+    type=click.Choice([one.value for one in Spread]),
+    default=Spread.NONE.value,
+    show_default=True,
+    help="Divide the cost of time that no pod was allocated among the others.",
+)
+@now
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: int | None, form: str) -> None:
+    """Show the cost by team, project, model or another key; the lines sum to the bill, to the cent.
+
+    It reads the history that `gpuwise scan`, `plan`, `run` and `serve` keep beside the ledger. Prices are those of the
+    time when each day was counted.
+    """
+    at_s = now_s or int(time.time())
+    asked = days_of(window, at_s)
+    with cost_history(config) as history:
+        known: dict[int, bool] = {}
+        for day in history.days(asked.start_s, asked.end_s):  # of each cluster
+            known[day.day_s] = known.get(day.day_s, True) and day.closed
+        if not known:
+            raise InputError(
+                f"the cost history has no day of {asked.name}",
+                hint="run `gpuwise scan` with this ledger first: it adds the days of its look-back",
+            )
+        until_s = min(asked.end_s, at_s)
+        missing = gaps(known, asked.start_s, until_s)
+        found = allocation(history.sums(by, asked.start_s, asked.end_s), by, Spread(spread), missing)
+    if missing and form != "table":
+        err.print(Text(f"{asked.name}: {missing}", "yellow"))
+    _WRITERS[form](found, asked)
+
+
+def _table(found: Allocation, asked: Days) -> None:
+    columns = (Column("USD", right=True), Column("Idle", right=True), Column("GPU-hours", right=True), Column("Share"))
+    rows = [_row(one, found) for one in (*found.lines, found.total)]
+    title = f"Cost by {', '.join(found.by)}, {asked.name}"
+    show.put(listing(title, columns, rows, width=out.width))
+    if found.missing:
+        show.put(Text(f"{found.missing}: the sums are of the other days.", "yellow"))
+    if found.total.unpriced_gpu_h > 0:
+        hours = written.gpu_hours(found.total.unpriced_gpu_h)
+        show.put(Text(f"{hours} have no price and are not part of the dollars.", "yellow"))
+
+
+def _row(one: CostLine, found: Allocation) -> Row:
+    whole = found.total
+    by_time = not whole.cents or whole.unpriced_gpu_h > 0
+    part, total = (one.gpu_h, whole.gpu_h) if by_time else (one.cents or 0, whole.cents or 0)
+    share = written.percent(part / total) if total else ""
+    notes = [f"{share}{' of the time' if by_time else ''}"]
+    if one.shared_cents:
+        notes.append(f"with {_usd(one.shared_cents)} of shared cost")
+    if one.unknown_gpu_h and one.kind == "allocated":
+        notes.append(f"{written.gpu_hours(one.unknown_gpu_h)} not measured")
+    return Row(label(one), (_usd(one.cents), _usd(one.idle_cents), f"{one.gpu_h:,.1f}", "; ".join(notes)))
+
+
+def label(one: CostLine) -> str:
+    """The name of a line for people."""
+    if one.kind == "total":
+        return "Total"
+    names = [key or "(none)" for key in one.keys]
+    if one.kind == "allocated":
+        return " / ".join(names)
+    named = [key for key in one.keys if key is not None]
+    return " / ".join([*named, f"({'outside Kubernetes' if one.kind == 'outside' else one.kind})"])
+
+
+def _usd(cents: int | None) -> str:
+    return "no price" if cents is None else f"{cents // 100:,}.{cents % 100:02d}"
+
+
+def _flat(found: Allocation) -> Iterator[dict[str, object]]:
+    for one in found.lines:
+        yield {
+            **dict(zip(found.by, one.keys, strict=True)),
+            "kind": one.kind,
+            "usd": None if one.cents is None else one.cents / 100,
+            "idle_usd": None if one.idle_cents is None else one.idle_cents / 100,
+            "shared_usd": one.shared_cents / 100,
+            "gpu_h": one.gpu_h,
+            "idle_gpu_h": one.idle_gpu_h,
+            "unknown_gpu_h": one.unknown_gpu_h,
+            "unpriced_gpu_h": one.unpriced_gpu_h,
+        }
+
+
+def _json(found: Allocation, asked: Days) -> None:
+    total = found.total
+    body = {
+        "window": asked.name,
+        "by": found.by,
+        "lines": list(_flat(found)),
+        "total_usd": None if total.cents is None else total.cents / 100,
+        "total_gpu_h": total.gpu_h,
+        "unpriced_gpu_h": total.unpriced_gpu_h,
+        "missing": found.missing or None,
+    }
+    show.print_raw(json.dumps(body, indent=2))
+
+
+def _csv(found: Allocation, _asked: Days) -> None:
+    rows = list(_flat(found))
+    names = [*found.by, "kind", "usd", "idle_usd", "shared_usd", "gpu_h", "idle_gpu_h", "unknown_gpu_h",
+             "unpriced_gpu_h"]  # fmt: skip
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+
+
+def safe_cell(value: object) -> object:
+    """A CSV cell that a spreadsheet does not take for a formula (OWASP, CSV injection).
+
+    Args:
+        value: a text of somebody else, or a number.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+_WRITERS = {"table": _table, "json": _json, "csv": _csv}

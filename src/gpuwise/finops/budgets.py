@@ -1,0 +1,151 @@
+"""Budgets: the cost of a month so far, its forecast, and what would keep it within the budget."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from gpuwise.finops.forecast import Forecast, TooShort, forecast
+from gpuwise.finops.series import Calendar, mean_of
+from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
+from gpuwise.model.cost import CostSum
+from gpuwise.model.recommendation import Recommendation
+from gpuwise.model.report import BudgetStatus
+from gpuwise.model.usage import DAY_S
+
+HISTORY_S = 120 * DAY_S
+"""How much of the history a forecast uses: four months, with at least three of each day of a month."""
+_WEEK_D = 7
+_MONTH_D = 365.25 / 12
+
+
+def subject(budget: Budget) -> str:
+    """What a budget is for, for people: "team ml"."""
+    return budget.by if budget.by in (FLEET, UNALLOCATED) else f"{budget.by} {budget.value}"
+
+
+def month_of(now_s: int) -> tuple[str, int, int]:
+    """The calendar month (UTC) of an instant: its name, its first second and the first second after it."""
+    first = datetime.fromtimestamp(now_s, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    after = (first + timedelta(days=31)).replace(day=1)
+    return f"{first:%Y-%m}", int(first.timestamp()), int(after.timestamp())
+
+
+def status(
+    budget: Budget,
+    costs: Mapping[int, CostSum],
+    calendar: Calendar,
+    now_s: int,
+    *,
+    until_s: int,
+    recommendations: Sequence[Recommendation] = (),
+) -> BudgetStatus:
+    """Compare a budget with the cost of the month that contains an instant.
+
+    The forecast of the month is the cost of its complete days, and the forecast of the days after the last complete day
+    of the history, from the daily cost until then.
+
+    Args:
+        budget: the budget.
+        costs: the cost of its subject, by midnight; a complete day without an entry cost nothing.
+        calendar: the days of the history.
+        now_s: epoch seconds.
+        until_s: first second that is not counted yet.
+        recommendations: the open ones about the subject.
+    """
+    month, start_s, end_s = month_of(now_s)
+    of_month = {day_s: one for day_s, one in costs.items() if start_s <= day_s < end_s}
+    actual = sum(one.usd.capacity for one in of_month.values())
+    series = calendar.series({day_s: one.usd.capacity for day_s, one in costs.items()})
+    found, why = _forecast(series, calendar, start_s, end_s)
+    expected = low = high = None
+    path: list[tuple[int, float]] = []
+    if found is not None:
+        settled = sum(one.usd.capacity for day_s, one in of_month.items() if calendar.at(day_s) is not None)
+        if calendar.end_s < end_s:
+            steps = (end_s - max(calendar.end_s, start_s)) // DAY_S
+            skipped = len(found.mean) - steps  # a month that began after the last complete day
+            rest, before = found.sum_of(len(found.mean)), found.sum_of(skipped)
+            expected = max(actual, settled + rest.mean - before.mean)
+            low = max(actual, settled + rest.low - before.high if skipped else settled + rest.low)
+            high = max(actual, settled + rest.high - before.low if skipped else settled + rest.high)
+            sums = settled + np.cumsum(found.mean[skipped:])
+            path = [(max(calendar.end_s, start_s) + at * DAY_S, float(one)) for at, one in enumerate(sums)]
+        else:
+            expected = low = high = actual
+    breach_s = _breach(budget.usd, of_month, path)
+    chosen, saved = _remedies(budget, expected, recommendations, left_s=end_s - max(now_s, start_s))
+    return BudgetStatus(
+        name=budget.name,
+        subject=subject(budget),
+        month=month,
+        usd=budget.usd,
+        actual_usd=actual,
+        until_s=min(until_s, end_s),
+        burn_usd_day=mean_of(series[-_WEEK_D:]),
+        forecast_usd=expected,
+        low_usd=low,
+        high_usd=high,
+        why_none=why,
+        breach_s=breach_s,
+        state=_state(budget.usd, actual, expected, high),
+        alerts=tuple(share for share in sorted(budget.alert_at) if actual >= share * budget.usd),
+        unpriced_gpu_h=sum(one.unpriced.capacity for one in of_month.values()) / 3_600,
+        remedies=chosen,
+        remedies_usd=saved,
+    )
+
+
+def _forecast(
+    series: "np.ndarray[tuple[int], np.dtype[np.float64]]", calendar: Calendar, start_s: int, end_s: int
+) -> tuple[Forecast | None, str]:
+    if not len(series):
+        return None, "the cost history has no complete day"
+    horizon = max(0, (end_s - calendar.end_s) // DAY_S)
+    kept = series[-HISTORY_S // DAY_S :]
+    found = forecast(kept, seasons=(_WEEK_D,), horizon=max(1, horizon))
+    if isinstance(found, TooShort):
+        return None, found.reason
+    if start_s - calendar.end_s > _WEEK_D * DAY_S:
+        return None, f"the last complete day of the cost history is {(start_s - calendar.end_s) // DAY_S} days old"
+    return found, ""
+
+
+def _breach(usd: float, of_month: Mapping[int, CostSum], path: Sequence[tuple[int, float]]) -> int | None:
+    spent = 0.0
+    for day_s in sorted(of_month):
+        spent += of_month[day_s].usd.capacity
+        if spent > usd:
+            return day_s
+    return next((day_s for day_s, expected in path if expected > usd), None)
+
+
+def _state(usd: float, actual: float, expected: float | None, high: float | None) -> str:
+    if actual > usd:
+        return "over"
+    if expected is None or high is None:
+        return "unknown"
+    if expected > usd:
+        return "breach"
+    return "risk" if high > usd else "within"
+
+
+def _remedies(
+    budget: Budget,
+    expected: float | None,
+    recommendations: Sequence[Recommendation],
+    *,
+    left_s: int,
+) -> tuple[tuple[str, ...], float]:
+    """The recommendations that save the excess in what is left of the month; all of them if they do not suffice."""
+    if expected is None or expected <= budget.usd:
+        return (), 0.0
+    part = left_s / (_MONTH_D * DAY_S)
+    chosen, saved = list[str](), 0.0
+    for one in sorted(recommendations, key=lambda one: (-one.saving.usd_month, one.id)):
+        if saved >= expected - budget.usd:
+            break
+        if one.saving.usd_month > 0:
+            chosen.append(one.id)
+            saved += one.saving.usd_month * part
+    return tuple(chosen), saved

@@ -1,0 +1,59 @@
+"""The rows of the cost history: the bill of each measured day, divided by owner and price."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from gpuwise.finops.accounts import accounts, pools_of
+from gpuwise.finops.owners import Tags, owner_of
+from gpuwise.finops.period import Period
+from gpuwise.finops.pools import Pool
+from gpuwise.finops.uses import measured_days, uses_of
+from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner, Price
+from gpuwise.model.usage import DAY_S
+
+SETTLED_S = 2 * 3_600
+"""How long after its end a day is final: late scrapes and remote writes have arrived by then."""
+
+
+def daily_costs(period: Period, tags: Tags) -> list[CostRow]:
+    """The rows of each measured day, oldest first. Those of a day sum to its part of the bill, class by class.
+
+    Args:
+        period: the input, of a whole fleet.
+        tags: which labels name each key.
+    """
+    return sorted(_rows(period, tags), key=lambda row: (row.day_s, str(row.owner), str(row.price)))
+
+
+def _rows(period: Period, tags: Tags) -> Iterator[CostRow]:
+    pools, workloads = pools_of(period), period.inventory.by_ref()
+    allocated: defaultdict[tuple[int, Pool], float] = defaultdict(float)
+    owned: defaultdict[tuple[int, Owner, Pool], GpuSeconds] = defaultdict(GpuSeconds)
+    for ref, days in uses_of(period):
+        owner = owner_of(ref, workloads.get(ref), period.inventory.namespaces.get(ref.namespace), tags)
+        for day in days:
+            pool = pools[day.node, day.gpu_type]
+            used = max(0.0, day.allocated_gpu_s - day.idle_gpu_s - day.unknown_gpu_s)
+            owned[day.start_s, owner, pool] += GpuSeconds(used=used, idle=day.idle_gpu_s, unknown=day.unknown_gpu_s)
+            allocated[day.start_s, pool] += day.unknown_gpu_s
+    for (day_s, owner, pool), time in owned.items():
+        yield CostRow(day_s, owner, _price(period, pool), time)
+    for (day_s, pool), time in accounts(period).items():
+        # What pods had is above: the sums of both are of the same numbers, but in another order.
+        unknown = max(0.0, time.unknown - allocated[day_s, pool])
+        rest = GpuSeconds(outside=time.outside, unallocated=time.unallocated, unknown=unknown, stranded=time.stranded)
+        if rest.capacity > 0.0:
+            yield CostRow(day_s, NOBODY, _price(period, pool), rest)
+
+
+def _price(period: Period, pool: Pool) -> Price:
+    return Price(pool.gpu_type, pool.capacity_type, pool.region, pool.zone, period.price(pool))
+
+
+def days_of(period: Period) -> tuple[CostDay, ...]:
+    """The measured days; a day that was measured as a whole is closed some time after its end."""
+    last_s = period.now_s - SETTLED_S
+    return tuple(
+        CostDay(day_s, start_s, end_s, closed=start_s == day_s and end_s == day_s + DAY_S <= last_s)
+        for day_s, start_s, end_s in measured_days(period)
+    )

@@ -1,0 +1,464 @@
+"""Forecasts a cost or use from its own past, with an interval for each step and for the sum of the next steps.
+
+A set of simple forecasts (seasonal smoothing with and without a level, last values, medians) is played from every
+earlier origin. Each gets a weight by its errors there, and the errors of the weighted mean are the interval
+(conformal prediction on rolling origins: Vovk et al., Algorithmic Learning in a Random World, ch. 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+Floats = NDArray[np.float64]
+
+COVERAGE = 0.9
+"""Share of future values that an interval is meant to contain."""
+
+# Constants below were chosen on half of the backtest's series (docs/backtests.md, "forecast").
+# Weight of the newest block in a mean of blocks; 1 is the last block alone, 0.02 nearly the plain mean.
+_SEASONS = (1.0, 0.5, 0.25, 0.1, 0.02)
+_LEVELS = ((0.5, (0.25, 0.1, 0.02)), (0.25, (0.1, 0.02)), (1.0, (0.25, 0.1, 0.02)))
+_LONG = (1.0, 0.3)
+_MEDIANS = (3, 7)
+# (steps, share kept per step): the mean residual of the last steps, carried on.
+_CARRIES = ((3, 0.9), (6, 0.97))
+# Forecasts are made in ln(value + offset), offset as a share of the mean: errors of costs are proportional.
+_OFFSET = 0.05
+# An earlier origin counts half as much for each so many blocks.
+_HALF_LIFE = 3.0
+# Weights are the relative error to this power, after one block of equal errors has been added.
+_POWER = 24.0
+_EQUAL = 1.0
+_WORST = 5.0
+# A value below this share of its neighbours and of the same phase of other seasons is a gap of the source.
+_DROPOUT = 0.15
+_SMALLEST = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The next steps of a series, in the unit of the history; arrays have shape (horizon,).
+
+    Attributes:
+        mean: expected values.
+        low: lower ends of the 90 % intervals of the single steps.
+        high: upper ends.
+    """
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    _sums: "tuple[Floats, Floats]" = field(repr=False)
+
+    def sum_of(self, steps: int) -> "Sum":
+        """The sum of the next steps, with its own interval.
+
+        Args:
+            steps: 0 to horizon.
+
+        Raises:
+            ValueError: the forecast is shorter.
+        """
+        if not 0 <= steps <= len(self.mean):
+            raise ValueError(f"{steps} steps of a forecast of {len(self.mean)}")
+        if steps == 0:
+            return Sum(0.0, 0.0, 0.0)
+        low, high = self._sums
+        return Sum(float(self.mean[:steps].sum()), float(low[steps - 1]), float(high[steps - 1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of several steps, with a 90 % interval from the errors of such sums at earlier origins.
+
+    Attributes:
+        mean: expected value.
+        low: lower end.
+        high: upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooShort:
+    """No forecast: the history does not say enough.
+
+    Attributes:
+        reason: what is missing, for a reader.
+    """
+
+    reason: str
+
+
+def forecast(history: Floats, *, seasons: tuple[int, ...], horizon: int) -> Forecast | TooShort:
+    """Forecast the next steps of a series.
+
+    Args:
+        history: values at equal steps, oldest first, shape (n,); NaN is a missing value, which widens the intervals.
+        seasons: lengths of the seasons in steps, the shortest first: (24, 168) for hours, (7,) for days; at most two,
+            the second a multiple of the first.
+        horizon: number of steps, at least 1.
+
+    Returns:
+        The forecast; never below 0 if the history never is. `TooShort` if the history, from its first value on, has
+        fewer than two of the shortest seasons, or if less than half of its values are known.
+
+    Raises:
+        ValueError: seasons, horizon or history are invalid.
+    """
+    m, cycle = _checked(history, seasons, horizon)
+    known = np.flatnonzero(~np.isnan(history))
+    values = history[known[0] :] if len(known) else history[:0]
+    if len(values) < 2 * m:
+        return TooShort(f"{len(values)} steps are known; a forecast needs {2 * m}")
+    present = len(known) / len(values)
+    if present < 0.5:
+        return TooShort(f"{len(known)} of {len(values)} values are known; a forecast needs half of them")
+    scale = _Scale.of(values)
+    return _forecast(_without_dropouts(values, m), scale, m, cycle, horizon, present)
+
+
+def _checked(history: Floats, seasons: tuple[int, ...], horizon: int) -> tuple[int, int]:
+    """The steps of the short season, and how many of them make the long one (0 if there is none)."""
+    if history.ndim != 1 or np.isinf(history).any():
+        raise ValueError("the history must be one row of finite values or NaN")
+    if horizon < 1:
+        raise ValueError(f"horizon is {horizon}; it must be at least 1")
+    if len(seasons) not in {1, 2} or seasons[0] < 2:
+        raise ValueError(f"seasons are {seasons}; give one or two lengths of at least 2 steps")
+    if len(seasons) == 1:
+        return seasons[0], 0
+    cycle, rest = divmod(seasons[1], seasons[0])
+    if rest or cycle < 2:
+        raise ValueError(f"the season of {seasons[1]} steps is no multiple of that of {seasons[0]}")
+    return seasons[0], cycle
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The scale in which forecasts are made: logarithmic, unless some value is negative.
+
+    Attributes:
+        offset: added to a value before its logarithm; None for the plain scale.
+    """
+
+    offset: float | None
+
+    @classmethod
+    def of(cls, values: Floats) -> "_Scale":
+        if np.nanmin(values) < 0:
+            return cls(None)
+        return cls(_OFFSET * float(np.nanmean(values)) or 1.0)
+
+    def to(self, values: Floats, count: Floats | float = 1.0) -> Floats:
+        """Values, or sums of `count` values, in this scale."""
+        return values / count if self.offset is None else np.log(np.maximum(values / count, 0.0) + self.offset)
+
+    def back(self, scaled: Floats, count: Floats | float = 1.0) -> Floats:
+        """The inverse of `to`."""
+        if self.offset is None:
+            return scaled * count
+        # 700 is the largest exponent of a double; a forecast that high has run away and gets no weight.
+        return np.maximum(np.exp(np.minimum(scaled, 700.0)) - self.offset, 0.0) * count
+
+
+def _without_dropouts(values: Floats, m: int) -> Floats:
+    """Single values far below their neighbours and their usual level become missing."""
+    if np.nanmin(values) < 0:
+        return values
+    count = len(values)
+    around = np.full(count + 4, np.nan)
+    around[2:-2] = values
+    before, after = np.fmax(around[1:-3], around[:-4]), np.fmax(around[3:-1], around[4:])
+    before[0], after[-1] = np.nan, np.nan
+    phases = np.full(-(-count // m) * m, np.nan)
+    phases[len(phases) - count :] = values
+    usual = np.tile(_median(phases.reshape(-1, m)[-7:]), len(phases) // m)[len(phases) - count :]
+    # At either end there are neighbours on one side only.
+    low = np.fmin(np.fmin(before, after), usual)
+    found = values.copy()
+    found[values < _DROPOUT * low] = np.nan
+    return found
+
+
+def _median(rows: Floats) -> Floats:
+    """The median by column of what is known; NaN where nothing is."""
+    ordered = np.sort(rows, axis=0)  # NaN last
+    known = (~np.isnan(rows)).sum(axis=0)
+    last = np.maximum(known - 1, 0)
+    columns = np.arange(rows.shape[1])
+    return (ordered[last // 2, columns] + ordered[(last + 1) // 2, columns]) / 2
+
+
+def _forecast(values: Floats, scale: _Scale, m: int, cycle: int, horizon: int, present: float) -> Forecast:
+    aligned = _play(values, 0, scale, m, cycle, horizon)
+    others = [_play(values, shift, scale, m, cycle, horizon) for shift in _shifts(m)]
+    weights = _weights([aligned] if m > _SHORT else [aligned, *others], m, horizon)
+    means = [one.mean(weights) for one in (aligned, *others)]
+    mean = means[0][-1]
+    past, truth, age = (
+        np.concatenate(parts)
+        for parts in (means, [one.truth for one in (aligned, *others)], [one.age for one in (aligned, *others)])
+    )
+    low, high = _single(past, truth, age, scale, m)
+    widen = (_MANY + _FEW / len(past)) / present
+    base = scale.to(mean)
+    apart = m / (1 + len(others))
+    sums = _sums(past, truth, age, scale, apart, present)
+    count = np.arange(1.0, horizon + 1)
+    total = scale.to(np.cumsum(mean), count)
+    return Forecast(
+        mean,
+        scale.back(base + widen * low),
+        scale.back(base + widen * high),
+        (scale.back(total + sums[0], count), scale.back(total + sums[1], count)),
+    )
+
+
+# With a season this short every step is an origin; with a longer one, two in each season.
+_SHORT = 12
+# Errors at earlier origins are smaller than later ones, because the weights were chosen on them.
+_MANY, _FEW, _LONG_SUMS = 0.86, 11.0, 1.0
+_TAIL = (1 - COVERAGE) / 2
+_ERROR_HALF_LIFE = 20.0
+
+
+def _shifts(m: int) -> list[int]:
+    return list(range(1, m)) if m <= _SHORT else [m // 2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """Every candidate at every origin: after each block of one season, the last block ends at the newest value.
+
+    Attributes:
+        forecasts: shape (candidates, origins, horizon), in the unit of the values; NaN where nothing is known.
+        truth: what followed, shape (origins, horizon).
+        age: of the origin in seasons before the end of the history, shape (origins,).
+    """
+
+    forecasts: Floats
+    truth: Floats
+    age: Floats
+
+    def mean(self, weights: Floats) -> Floats:
+        """The weighted mean at every origin, of the candidates that exist there; shape (origins, horizon)."""
+        exists = ~np.isnan(self.forecasts)
+        total = np.einsum("ch,coh->oh", weights, exists.astype(np.float64))
+        found = np.einsum("ch,coh->oh", weights, np.where(exists, self.forecasts, 0.0))
+        return np.where(total > _SMALLEST, found / np.maximum(total, _SMALLEST), np.nan)
+
+
+def _play(values: Floats, shift: int, scale: _Scale, m: int, cycle: int, horizon: int) -> _Played:
+    """Play the candidates on the values without the newest `shift` ones."""
+    kept = values[: len(values) - shift]
+    blocks = np.full(-(-len(kept) // m) * m, np.nan)
+    blocks[len(blocks) - len(kept) :] = scale.to(kept)
+    made = _candidates(blocks.reshape(-1, m), -(-horizon // m), cycle)[:, :, :horizon]
+    origins = made.shape[1]
+    ahead = np.full(len(blocks) + shift + horizon, np.nan)
+    ahead[len(blocks) - len(kept) : len(blocks) + shift] = values
+    truth = np.lib.stride_tricks.sliding_window_view(ahead, horizon)[m : len(blocks) + 1 : m]
+    return _Played(scale.back(made), truth, np.arange(origins)[::-1] + shift / m)
+
+
+def _candidates(z: Floats, ahead: int, cycle: int) -> Floats:
+    """Simple forecasts after each block.
+
+    Args:
+        z: scaled values, shape (blocks, m).
+        ahead: number of blocks to forecast.
+        cycle: blocks of the long season, or 0.
+
+    Returns:
+        Shape (candidates, blocks, ahead x m).
+    """
+    blocks, m = z.shape
+    level = _row_mean(z)[:, None]
+    season = {a: _smooth(z, a) for a in _SEASONS}
+    levels = {a: _smooth(level, a) for a in _SEASONS}
+    short = [*season.values()]
+    short += [levels[up] + season[a] - levels[a] for up, slower in _LEVELS for a in slower]
+    short += [np.stack([_median(z[max(0, at - n + 1) : at + 1]) for at in range(blocks)]) for n in _MEDIANS]
+    made = [np.tile(np.stack(short), (1, 1, ahead))]
+    if cycle:
+        made.append(_long(z, level, ahead, cycle))
+    found = np.concatenate(made)
+    carried = [found + _carried(z, found[:, :, :m], steps, kept, ahead * m) for steps, kept in _CARRIES]
+    flat = np.broadcast_to(np.stack([_last(z), level])[:, :, :], (2, blocks, ahead * m))
+    return np.concatenate([found, *carried, flat])
+
+
+def _row_mean(rows: Floats) -> Floats:
+    known = ~np.isnan(rows)
+    count = known.sum(axis=-1)
+    return np.where(count > 0, np.where(known, rows, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def _smooth(rows: Floats, newest: float) -> Floats:
+    """Exponentially weighted mean of the rows so far, NaN left out."""
+    if newest >= 1:
+        return rows
+    known = ~np.isnan(rows)
+    stacked = np.stack([np.where(known, rows, 0.0), known.astype(np.float64)])
+    total, weight = lfilter([1.0], [1.0, newest - 1.0], stacked, axis=1)
+    return np.where(weight > _SMALLEST, total / np.maximum(weight, _SMALLEST), np.nan)
+
+
+def _long(z: Floats, level: Floats, ahead: int, cycle: int) -> Floats:
+    """The same block of earlier long seasons, as it was and with the level of today's; shape (6, blocks, ahead x m)."""
+    blocks, m = z.shape
+    made = np.full((len(_LONG), 3, blocks, ahead, m), np.nan)
+    if blocks > cycle:
+        for number, newest in enumerate(_LONG):
+            same = np.full_like(z, np.nan)
+            for phase in range(cycle):
+                same[phase::cycle] = _smooth(z[phase::cycle], newest)
+            for step in range(1, ahead + 1):
+                at = np.arange(blocks) + step - cycle * (-(-step // cycle))
+                made[number, :, at >= 0, step - 1] = same[at[at >= 0]][:, None, :]
+            change = np.full_like(level, np.nan)
+            change[cycle:] = level[cycle:] - _row_mean(same[:-cycle])[:, None]
+            made[number, 1] += _smooth(change, 0.5)[:, :, None]
+            made[number, 2] += _smooth(change, 0.25)[:, :, None]
+    return made.reshape(-1, blocks, ahead * m)
+
+
+def _carried(z: Floats, found: Floats, steps: int, kept: float, horizon: int) -> Floats:
+    """The mean residual of the last steps of each block, which fades; newer steps count more."""
+    steps = min(steps, z.shape[1])
+    residual = z[None, 1:, -steps:] - found[:, :-1, -steps:]
+    known = ~np.isnan(residual)
+    newer = 0.8 ** np.arange(steps)[::-1]
+    total = (np.where(known, residual, 0.0) * newer).sum(axis=2)
+    last = np.zeros(found.shape[:2])
+    last[:, 1:] = total / np.maximum((known * newer).sum(axis=2), _SMALLEST)
+    return last[:, :, None] * kept ** np.arange(1, horizon + 1)
+
+
+def _last(z: Floats) -> Floats:
+    """The last known value of each block, or the one before."""
+    found = z[:, -1:].copy()
+    return np.where(np.isnan(found), z[:, -2:-1], found)
+
+
+def _weights(played: Sequence[_Played], m: int, horizon: int) -> Floats:
+    """Weights by the errors at earlier origins, by stretch of the horizon; shape (candidates, horizon)."""
+    edges = sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
+    stretches = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    lengths = np.array([one.stop - one.start for one in stretches], dtype=np.float64)[:, None]
+    forecasts = np.concatenate([one.forecasts for one in played], axis=1)
+    truth = np.concatenate([one.truth for one in played])
+    age = np.concatenate([one.age for one in played])
+    recent = 0.5 ** (age / _HALF_LIFE) / len(played)
+    error = np.abs(forecasts - truth)
+    share = error / np.maximum(np.abs(forecasts) + np.abs(truth), _SMALLEST)
+    usable = ~np.isnan(forecasts[:, played[0].forecasts.shape[1] - 1]).any(axis=1)
+    relative = np.ones((len(stretches), len(forecasts)))
+    for measure in (error, share):
+        by = np.stack([_row_mean(measure[:, :, one]) for one in stretches])
+        relative *= np.sqrt(_relative(by, recent, lengths))
+    weights = np.where(usable, relative**-_POWER, 0.0)
+    if not usable.any():  # some phase was never seen: each step takes what there is
+        weights = relative**-_POWER
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.repeat(weights, lengths[:, 0].astype(int), axis=0).T
+
+
+def _relative(errors: Floats, recent: Floats, lengths: Floats) -> Floats:
+    """Errors over the median candidate's: half of this stretch, half of all; shape (stretches, candidates).
+
+    Args:
+        errors: shape (stretches, candidates, origins), NaN if unknown.
+        recent: weights of origins.
+        lengths: of stretches, shape (stretches, 1).
+    """
+    usual = np.stack([_median(one) for one in errors])[:, None, :]
+    known = ~np.isnan(errors) & (usual > 0)
+    weight = recent * np.where(np.isnan(usual), 0.0, usual)
+    typical = weight.sum(axis=2, keepdims=True) / np.maximum(
+        (recent * ~np.isnan(usual)).sum(axis=2, keepdims=True), _SMALLEST
+    )
+    weight = weight / np.maximum(typical, _SMALLEST)
+    ratio = np.where(known, np.minimum(errors / np.where(known, usual, 1.0), _WORST), 0.0)
+    over, under = (ratio * weight).sum(axis=2), (known * weight).sum(axis=2)
+    here = (over + _EQUAL) / (under + _EQUAL)
+    whole = ((over * lengths).sum(axis=0) + lengths.sum() * _EQUAL) / (
+        (under * lengths).sum(axis=0) + lengths.sum() * _EQUAL
+    )
+    found: Floats = np.sqrt(here * whole)
+    return found
+
+
+def _single(past: Floats, truth: Floats, age: Floats, scale: _Scale, m: int) -> tuple[Floats, Floats]:
+    """Errors of single steps that are exceeded by 5 % to either side, shape (horizon,) each."""
+    horizon = past.shape[1]
+    residual = scale.to(truth) - scale.to(past)
+    recent = np.broadcast_to(0.5 ** (age / _ERROR_HALF_LIFE)[:, None], residual.shape)
+    edges = sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
+    centres, low, high = [], [], []
+    for a, b in zip(edges, edges[1:], strict=False):
+        known = ~np.isnan(residual[:, a:b])
+        if known.any():
+            centres.append((a + b - 1) / 2)
+            ends = _quantiles(residual[:, a:b][known][:, None], recent[:, a:b][known])
+            low.append(ends[0][0])
+            high.append(ends[1][0])
+    steps = np.arange(horizon)
+    return np.interp(steps, centres, low), np.interp(steps, centres, high)
+
+
+def _sums(
+    past: Floats, truth: Floats, age: Floats, scale: _Scale, apart: float, present: float
+) -> tuple[Floats, Floats]:
+    """The same for the means of the next 1, 2, ... steps, from the origins that saw all of them."""
+    horizon = past.shape[1]
+    count = np.arange(1.0, horizon + 1)
+    known = ~np.isnan(truth) & ~np.isnan(past)
+    seen = np.cumsum(known, axis=1)
+    reach = np.where(~np.isnan(truth), np.arange(1, horizon + 1), 0).max(axis=1)
+    usable = (seen > count / 2) & (count <= reach[:, None]) & ~np.isnan(past)
+    made = scale.to(np.cumsum(np.where(known, truth, 0.0), axis=1), np.maximum(seen, 1.0))
+    made = made - scale.to(np.cumsum(np.where(known, past, 0.0), axis=1), np.maximum(seen, 1.0))
+    low, high = _quantiles(np.where(usable, made, np.nan), 0.5 ** (age / _ERROR_HALF_LIFE))
+    enough = usable.sum(axis=0) >= min(_LEAST_ORIGINS, int(usable.sum(axis=0).max()))
+    last = int(np.flatnonzero(enough)[-1])
+    # Errors of a mean grow at most with the root of the steps if they are a random walk.
+    beyond = np.sqrt(np.maximum(count / (last + 1), 1.0))
+    at = np.minimum(np.arange(horizon), last)
+    # Sums of origins closer than the steps they sum share most of their errors.
+    span = apart * usable.sum(axis=0)[at]
+    beyond *= (_MANY + _FEW / len(past) + _LONG_SUMS * count[at] / np.maximum(span, 1.0)) / present
+    return low[at] * beyond, high[at] * beyond
+
+
+_LEAST_ORIGINS = 5
+
+
+def _quantiles(residual: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Weighted conformal quantiles by column, one more unknown residual at either end; low <= 0 <= high.
+
+    Args:
+        residual: shape (n, k), NaN if unknown.
+        weight: shape (n,).
+    """
+    order = np.argsort(residual, axis=0)
+    ordered = np.take_along_axis(residual, order, axis=0)
+    known = ~np.isnan(ordered)
+    share = np.where(known, weight[order], 0.0)
+    total = share.sum(axis=0) + weight.max(initial=0.0)
+    up = np.cumsum(share, axis=0)
+    down = np.cumsum(share[::-1], axis=0)[::-1]
+    last = np.maximum(known.sum(axis=0) - 1, 0)
+    columns = np.arange(residual.shape[1])
+    above = np.minimum((up < (1 - _TAIL) * total - _SMALLEST).sum(axis=0), last)
+    below = np.maximum((down >= (1 - _TAIL) * total - _SMALLEST).sum(axis=0) - 1, 0)
+    ends = ordered[below, columns], ordered[above, columns]
+    low, high = (np.where(np.isnan(end), 0.0, end) for end in ends)
+    return np.minimum(low, 0.0), np.maximum(high, 0.0)

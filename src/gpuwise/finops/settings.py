@@ -1,0 +1,43 @@
+"""Settings of cost: tags and budgets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+FLEET, UNALLOCATED = "fleet", "unallocated"
+"""What a budget can be for besides the keys of the allocation: the whole bill, and what no pod was allocated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A budget of each calendar month (UTC)."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Its name in messages."""
+
+    usd: Annotated[float, Field(gt=0)]
+    """Dollars for each month."""
+
+    by: str = "team"
+    """A key of the allocation (docs/cost.md), such as team, project, model or namespace; or "fleet" for the whole bill,
+    or "unallocated" for what no pod was allocated."""
+
+    value: str = ""
+    """The team, project, ... that it is for; not used for "fleet" and "unallocated"."""
+
+    alert_at: tuple[Annotated[float, Field(gt=0)], ...] = (0.8, 1.0)
+    """Shares of the budget that are reported when the cost has reached them; 1.0 is all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinopsSettings:
+    """Who pays for what."""
+
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Labels or annotations that name an allocation key (organisation, team, project, model, user, phase), before the
+    usual ones."""
+
+    budgets: tuple[Budget, ...] = ()
+    """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""

@@ -1,0 +1,52 @@
+"""Sentences about budgets, steps in cost, and weeks."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from gpuwise.model.report import BudgetStatus, CostAnomaly, WeekCost
+from gpuwise.report.wording import day, percent, usd
+
+_WEEK_D = 7
+
+
+def date(seconds: int) -> str:
+    """Format a day with its year: "2026-11-02"."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+
+
+def budget_state(one: BudgetStatus) -> str:
+    """Where a budget stands, in a line."""
+    used = f"{percent(one.actual_usd / one.usd)} spent"
+    if one.state == "over":
+        when = f" since {day(one.breach_s)}" if one.breach_s is not None else ""
+        return f"exceeded{when}; {used}"
+    if one.forecast_usd is None or one.low_usd is None or one.high_usd is None:
+        return f"{used}; no forecast: {one.why_none}"
+    span = f"{usd(one.low_usd)} to {usd(one.high_usd)} expected"
+    if one.state == "breach":
+        when = f" on {day(one.breach_s)}" if one.breach_s is not None else ""
+        back = f"; {len(one.remedies)} open recommendations save {usd(one.remedies_usd)}" if one.remedies else ""
+        return f"will be exceeded{when}; {span}; {used}{back}"
+    if one.state == "risk":
+        return f"may be exceeded; {span}; {used}"
+    return f"within; {span}; {used}"
+
+
+def cause(one: CostAnomaly) -> str:
+    """What changed, whose, and where."""
+    change = f"{usd(one.before_usd_day)} a day before, {usd(one.after_usd_day)} since"
+    if one.workload is None:
+        return f"{one.cause}; {change}"
+    where = f" on {one.place}" if one.place else ""
+    return f"{one.cause} of {one.workload}{where} ({percent(one.part)} of it); {change}"
+
+
+def change(weeks: Sequence[WeekCost]) -> str:
+    """The change from the week before to the last one; "" if either is not complete, or nothing has a price."""
+    if len(weeks) < 2:
+        return ""
+    before, last = weeks[-2:]
+    if last.start_s - before.start_s != _WEEK_D * 86_400 or min(before.days, last.days) < _WEEK_D or not before.usd:
+        return ""
+    share = last.usd / before.usd - 1
+    return f"{'+' if share >= 0 else ''}{share * 100:.1f} % to the week before"
