@@ -392,10 +392,12 @@ class Pipeline:
         """Add the days of a survey of the whole fleet to the cost history, those that it does not have in full yet."""
         history, whole = self.ledger.costs(), self.period(survey, now_s)
         start_s, end_s = whole.measured
-        closed = {day.day_s for day in history.days(start_s - start_s % DAY_S, end_s) if day.closed}
-        open_s = [day.day_s for day in days_of(whole) if day.day_s not in closed]
+        # The window of a week in another time zone begins within a UTC day, whose part would be stored as the day.
+        start_s += -start_s % DAY_S
+        closed = {day.day_s for day in history.days(start_s, end_s) if day.closed}
+        open_s = [day.day_s for day in days_of(whole) if day.day_s not in closed and day.day_s >= start_s]
         if open_s:
-            part = replace(whole, start_s=max(start_s, min(open_s)))
+            part = replace(whole, start_s=min(open_s))
             history.record(days_of(part), daily_costs(part, Tags(self.settings.finops.tags)))
 
     def period(self, survey: Survey, now_s: int) -> Period:

@@ -11,6 +11,7 @@ from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.finops import compile_report, still_there
+from gpuwise.finops.trend import WEEK_S, monday_of
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
@@ -50,10 +51,11 @@ def _of_zone(window: Window, time_zone: str) -> Iterator[str]:
     """Yield how a week is counted that does not consist of seven UTC days."""
     if window.seconds == 7 * DAY_S and not window.start_s % DAY_S:
         return
-    text = f"The week has {window.seconds / 3600:g} hours, from midnight to midnight in {time_zone}."
-    # The bill is by second; only its parts by day are those of UTC.
-    parts = " Days are those of UTC, so the first and the last one are parts of days." if window.start_s % DAY_S else ""
-    yield f"{text}{parts}"
+    yield f"The week has {window.seconds / 3600:g} hours, from midnight to midnight in {time_zone}."
+    # The bill is by second; only its parts by day are those of UTC, and so is the cost history.
+    if window.start_s % DAY_S:
+        yield "Days are those of UTC, so the first and the last one are parts of days."
+        yield "Trend and budgets are by UTC days, too."
 
 
 def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
@@ -86,7 +88,9 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
 
 def _with_history(loop: Pipeline, found: WeeklyReport, window: Window) -> WeeklyReport:
     """Add what the cost history says until the end of the report."""
-    history, until_s = loop.ledger.costs(), min(window.end_s, found.generated_s)
+    # The history is of UTC days: of a week in another time zone, the UTC week of the same name counts.
+    end_s = window.end_s if found.week is None else monday_of(window.end_s + WEEK_S // 2)
+    history, until_s = loop.ledger.costs(), min(end_s, found.generated_s)
     return replace(
         found,
         trend=spending.weeks(history, until_s),

@@ -18,6 +18,7 @@ from tests.webhook_server import PATH, webhook_server
 
 from gpuwise.cli.report import week_of
 from gpuwise.emulate.objects import deployment
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.errors import InputError
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.sources.recording import RecordingWriter
@@ -65,7 +66,7 @@ def options(tmp_path_factory):
 
 
 @pytest.mark.parametrize("zone", W43)
-def test_a_week_of_any_zone_counts_its_own_seconds(gpuwise_here, monkeypatch, options, zone):
+def test_a_week_of_any_zone_counts_its_own_seconds(gpuwise_here, monkeypatch, options, tmp_path, zone):
     monkeypatch.setenv("GPUWISE_REPORT_TIME_ZONE", zone)
     report = gpuwise_here("report", "--week", "2026-W43", *options, "-o", "json").data
     start_s, end_s = map(at, W43[zone])
@@ -78,11 +79,19 @@ def test_a_week_of_any_zone_counts_its_own_seconds(gpuwise_here, monkeypatch, op
     assert bill["unallocated_gpu_s"] == pytest.approx(seconds)
     for name in ("used", "idle", "unallocated"):
         assert sum(day[f"{name}_gpu_h"] for day in report["days"]) * 3600 == pytest.approx(bill[f"{name}_gpu_s"])
-    notes = [note for note in report["quality"]["notes"] if "from midnight to midnight" in note]
-    if zone == "Europe/Berlin":
-        text = "The week has 169 hours, from midnight to midnight in Europe/Berlin. Days are those of UTC, so the first"
-        assert notes == [f"{text} and the last one are parts of days."]
-    assert bool(notes) is (zone != "UTC")
+    notes = [note for note in report["quality"]["notes"] if "from midnight to midnight" in note or "UTC" in note]
+    hours = f"The week has {seconds // 3600} hours, from midnight to midnight in {zone}."
+    days = "Days are those of UTC, so the first and the last one are parts of days."
+    assert notes == ([] if zone == "UTC" else [hours, days, "Trend and budgets are by UTC days, too."])
+    assert seconds == (169 if zone == "Europe/Berlin" else 168) * 3600
+    # The cost history is of UTC days: a part of one is never stored as a day, and the week is the UTC week of its name.
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        days = ledger.costs().days(FIRST_S, NOW_S)
+    assert all(day.from_s == day.day_s for day in days)
+    assert [day.day_s for day in days if day.closed] == [
+        day_s for day_s in range(FIRST_S, NOW_S, DAY_S) if start_s <= day_s and day_s + DAY_S <= end_s
+    ]
+    assert [one["week"] for one in report["trend"]] == ["2026-W43"]
 
 
 def test_a_week_that_no_step_begins_with_is_an_error(gpuwise_here, monkeypatch, options):

@@ -8,7 +8,7 @@ import pytest
 from tests.report.conftest import MONDAY, sample_report
 
 from gpuwise.model.errors import InputError
-from gpuwise.model.report import Bill, TeamCost
+from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, TeamCost, WeekCost
 from gpuwise.report import render_email, render_markdown, render_slack, subject, wording
 from gpuwise.report.slack import LONGEST_HEADER, LONGEST_TEXT, MOST_BLOCKS, slack_message
 
@@ -148,6 +148,28 @@ def test_the_first_block_has_the_number_and_the_actions_follow(report):
     assert f"apply {advised.id}" not in shown
     assert "`gpuwise undo a-000000000b`" in shown
     assert "search: $7,620, of which idle $3,110; can save $5,022 a month" in shown
+
+
+def test_budgets_and_lasting_changes_are_in_what_is_sent(report):
+    budget = BudgetStatus(
+        HOSTILE, "team <ml>", "2026-11", 1_000.0, 900.0, MONDAY, 30.0, 1_300.0, 1_200.0, 1_400.0, "", MONDAY, "breach"
+    )
+    step = CostAnomaly("team <ml>", MONDAY, 10.0, 40.0, 912.5, "more GPU time", "ml/Job/<b>", "H100", 0.9)
+    weeks = tuple(
+        WeekCost(f"2026-W{46 + at}", MONDAY + (at - 1) * 604_800, 7, 100.0 + 10 * at, 0.0, 0.0, 0.0, 1.0, 0.0)
+        for at in range(2)
+    )
+    more = dataclasses.replace(report, budgets=(budget,), anomalies=(step,), trend=weeks)
+    html = parsed(more).get_body(("html",)).get_content()
+    shown = "\n".join(one["text"] for one in texts(render_slack(more)))
+    for view in (html, shown):
+        assert "will be exceeded on Mon 16 Nov" in view
+        assert "more GPU time of ml/Job/&lt;b&gt; on H100" in view
+        assert "team &lt;ml&gt;" in view
+        assert "+10.0 % to the week before" in view
+        assert "<ml>" not in view
+    assert "+$912" in html
+    assert "since Mon 16 Nov: +$912 a month" in shown
 
 
 def test_blocks_are_within_the_limits_of_slack():

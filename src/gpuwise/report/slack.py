@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import Action, TeamCost, WeeklyReport
-from gpuwise.report import wording
+from gpuwise.report import spending_wording, wording
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
 
@@ -42,6 +42,8 @@ def render_slack(report: WeeklyReport) -> list[Block]:
         _section(_bill(report)),
         *_actions(report),
         *_listed("*Advice: you carry these out*", _advice(report)),
+        *_listed("*Budgets*", _budgets(report)),
+        *_listed("*Lasting changes of cost*", _steps(report)),
         *_listed("*What was done*", map(_done, report.actions)),
         *_listed("*What was blocked, and why*", _blocked(report)),
         *_listed("*Teams*", map(_team, report.teams)),
@@ -65,6 +67,9 @@ def _bill(report: WeeklyReport) -> Iterator[str]:
     for one in wording.classes(report):
         of = " of the time" if wording.by_time(report) else ""
         yield f"• {one.text}: {wording.usd(one.usd)}, {wording.percent(one.share)}{of}, {wording.gpu_hours(one.hours)}"
+    change = spending_wording.change(report.trend) if report.week else ""
+    if change:
+        yield f"Cost: {change}"
     applied, realised = wording.usd(report.applied_usd_month), wording.usd(report.realised_usd_month)
     yield (
         f"Predicted savings: *{wording.usd(report.predicted_usd_month)}* a month; applied: {applied}, "
@@ -102,6 +107,19 @@ def _advice(report: WeeklyReport) -> Iterator[str]:
         what = f"{wording.finding(one.finding)}: {_plain(wording.change(one.change))}"
         whose = f"{_plain(str(one.workload))}, {_plain(one.owner or 'no owner')}"
         yield f"• {whose}: {what}, {wording.usd(one.saving.usd_month)} a month; {_plain(why)}"
+
+
+def _budgets(report: WeeklyReport) -> Iterator[str]:
+    for one in report.budgets:
+        whose = f"{_plain(one.name)} ({_plain(one.subject)}, {one.month})"
+        yield f"• {whose}: {wording.usd(one.usd)}; {_plain(spending_wording.budget_state(one), most=300)}"
+
+
+def _steps(report: WeeklyReport) -> Iterator[str]:
+    for one in report.anomalies:
+        size = f"{'+' if one.usd_month >= 0 else ''}{wording.usd(one.usd_month)} a month"
+        why = _plain(spending_wording.cause(one), most=300)
+        yield f"• {_plain(one.subject)}, since {wording.day(one.since_s)}: {size}; {why}"
 
 
 def _done(one: Action) -> str:
