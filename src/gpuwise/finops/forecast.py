@@ -365,7 +365,7 @@ def _weights(played: Sequence[_Played], m: int, horizon: int) -> Floats:
     for measure in (error, share):
         by = np.stack([_row_mean(measure[:, :, one]) for one in stretches])
         relative *= np.sqrt(_relative(by, recent, lengths))
-    weights = np.where(usable, relative ** -_POWER, 0.0)
+    weights = np.where(usable, relative**-_POWER, 0.0)
     if not usable.any():  # some phase was never seen: each step takes what there is
         weights = relative**-_POWER
     weights /= weights.sum(axis=1, keepdims=True)
@@ -415,7 +415,9 @@ def _single(past: Floats, truth: Floats, age: Floats, scale: _Scale, m: int) -> 
     return np.interp(steps, centres, low), np.interp(steps, centres, high)
 
 
-def _sums(past: Floats, truth: Floats, age: Floats, scale: _Scale, apart: float, present: float) -> tuple[Floats, Floats]:
+def _sums(
+    past: Floats, truth: Floats, age: Floats, scale: _Scale, apart: float, present: float
+) -> tuple[Floats, Floats]:
     """The same for the means of the next 1, 2, ... steps, from the origins that saw all of them."""
     horizon = past.shape[1]
     count = np.arange(1.0, horizon + 1)
