@@ -1,6 +1,7 @@
 """Finds what is unusual in a series: scores of a stream, and persistent steps of a daily cost."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -173,7 +174,7 @@ def steps(history: Floats, *, season: int = 7) -> tuple[Step, ...] | TooShort:
     plain = scaled - _pattern(scaled, days, season)
     found = _changes(plain.tolist(), _deviation(plain, logarithmic=values.min() > 0))
     bounds = [0, *(start for start, _ in found), len(values)]
-    levels = [_level(values[a:b], season) for a, b in zip(bounds, bounds[1:], strict=False)]
+    levels = [_level(values[a:b], season) for a, b in pairwise(bounds)]
     return tuple(
         Step(int(days[start]), int(days[at]), before, after)
         for (start, at), before, after in zip(found, levels, levels[1:], strict=False)
