@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from gpuwise.finops import anomaly, causes
-from gpuwise.finops.budgets import HISTORY_S, month_of, status, subject
+from gpuwise.finops.budgets import HISTORY_S, status
 from gpuwise.finops.forecast import TooShort
 from gpuwise.finops.series import Calendar, Keys, by_keys, usd_by_day
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
 from gpuwise.model.cost import KEYS, CostSum, GpuSeconds
 from gpuwise.model.errors import InputError
+from gpuwise.model.moment import month_of
 from gpuwise.model.ports import CostHistory
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import BudgetStatus, CostAnomaly, WeekCost
@@ -135,6 +136,3 @@ def _details(
     for keys, costs in by_keys(history.sums(("day", by, *_DETAIL), since_s, until_s)).items():
         found[keys[:1]][keys[1:]] = costs
     return found
-
-
-__all__ = ["anomalies", "budgets", "subject", "weeks"]

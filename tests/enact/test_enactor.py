@@ -426,6 +426,30 @@ class TestFailures:
         assert [one.status for one in late] == ([] if effect else [NOT_APPLIED])
         assert stage.enactor(now_s=NOW_S + 180).recover() == []
 
+    @pytest.mark.parametrize(("conflicts", "status"), [(2, OutcomeStatus.UNDONE), (3, OutcomeStatus.FAILED)])
+    def test_an_undo_is_tried_again_if_only_another_field_was_written_meanwhile(self, stage, conflicts, status):
+        """Seen on a real server: the controller wrote the status of a Deployment that was scaled a moment before."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        left = iter(range(conflicts))
+
+        class Busy:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, *args, **options):
+                if next(left, None) is not None:
+                    raise Conflict("the object has been modified", hint="again")
+                return stage.cluster.patch(*args, **options)
+
+        outcome = KubernetesEnactor(Busy(), stage.ledger, ENFORCE, clock).undo(command.id)
+        assert outcome.status is status
+        assert stage.ledger.outcome(command.id).status is (
+            OutcomeStatus.UNDONE if status is OutcomeStatus.UNDONE else OutcomeStatus.APPLIED
+        )
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == (2 if status is OutcomeStatus.UNDONE else 0)
+
     @pytest.mark.parametrize(
         ("error", "reason"),
         [

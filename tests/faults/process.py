@@ -291,6 +291,8 @@ class Process:
             world.tally.crashed[point] += 1
             raise Crash
         world_does(self, fault)
+        if self.ended:
+            raise Crash
         return fault
 
 

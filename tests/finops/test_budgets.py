@@ -7,12 +7,12 @@ import pytest
 from tests.finops.test_report import recommendation
 
 from gpuwise import spending
-from gpuwise.finops.budgets import month_of
 from gpuwise.finops.settings import Budget
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner, Price
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.moment import month_of
 from gpuwise.model.usage import DAY_S
 
 NOW_S = 1_795_392_000 + 43_200  # Monday 2026-11-23 12:00 UTC

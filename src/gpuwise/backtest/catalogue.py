@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from gpuwise.backtest.anomaly import ANOMALY
 from gpuwise.backtest.contract import Backtest
+from gpuwise.backtest.forecast import BUDGET, FORECAST
 from gpuwise.backtest.gpu_overprovisioned.emitted import SLICE_SIZE
 from gpuwise.backtest.gpu_overprovisioned.throughput import SLICE
 from gpuwise.backtest.gpu_type_overprovisioned import GPU_TYPE
@@ -27,4 +29,7 @@ BACKTESTS: tuple[Backtest[Any], ...] = (
     SLICE_SIZE,
     GPU_TYPE,
     POWER_CAP,
+    FORECAST,
+    BUDGET,
+    ANOMALY,
 )

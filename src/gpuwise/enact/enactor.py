@@ -25,6 +25,7 @@ from gpuwise.model.reasons import Reason
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
+_UNDO_TRIES = 3
 # Later than any intent.
 _NEVER_S = 2**62
 _WRITTEN = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
@@ -319,7 +320,7 @@ class KubernetesEnactor:
         detail = "the object does not contain this change: it was never written"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
-    def _restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
+    def _restore(self, intent: Intent, last: Outcome | None, now_s: int, *, tries: int = _UNDO_TRIES) -> Outcome:
         target = read_target(self._cluster, intent.command.workload)
         if isinstance(target, Refusal):
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, target.detail)
@@ -344,6 +345,8 @@ class KubernetesEnactor:
                 self._recorded(replace(written, at_s=now_s))
             if not isinstance(error, Conflict):
                 raise
+            if tries > 1:  # a controller wrote its status between the read and this write: read and compare again
+                return self._restore(intent, written, now_s, tries=tries - 1)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, str(error))
         return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
 

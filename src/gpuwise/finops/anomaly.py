@@ -1,9 +1,8 @@
-"""Finds what is unusual in a series: scores of a stream, and persistent steps of a daily cost.
-
-Both know only the past of the value that they judge.
-"""
+"""Finds what is unusual in a series: scores of a stream, and persistent steps of a daily cost."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,14 +119,18 @@ def _repeats(alarms: NDArray[np.int64]) -> list[int]:
     return found
 
 
-# Page's CUSUM: a step of one sigma is found after ten days on average, a false one in over a year (Montgomery,
-# Statistical Quality Control, ch. 9: k = 0.5, h = 5 has an average run length of 465).
+# Page's CUSUM (Montgomery, Statistical Quality Control, ch. 9): with a slack of 0.5 sigma and a decision at 5 sigma, a
+# step of one sigma is found after ten days on average, and a false one in 465.
 _SLACK, _DECISION = 0.5, 5.0
+# A median of n days is wrong by 1.2533 sigma / sqrt(n), on every day after; the slack covers 1.5 times that, too.
+_LEVEL_ERROR = 1.5 * 1.2533
 # The median absolute deviation of a normal distribution is sigma / 1.4826.
 _MAD = 1.4826
-# One day counts at most this much, so that a single outlier is no step; two half as high are none either.
+# One day counts at most this much, so that a single outlier is no step.
 _ONE_DAY = 3.0
-_LEAST_DAYS, _REFERENCE_DAYS = 14, 28
+_LEAST_DAYS, _REFERENCE_DAYS, _AFTER_A_STEP = 14, 28, 7
+# A smaller shift is more often a level learnt from few days than a step.
+_LEAST_SHIFT = 2.0
 # Costs that hardly vary still vary by rounding and by the hour at which a node came.
 _LEAST_SIGMA = 0.01
 
@@ -139,28 +142,26 @@ class Step:
     Attributes:
         start: index of the first day at the new level.
         found: index of the day on which it was certain.
-        before: daily level before, a median.
-        after: daily level from `start` to the next step or the end of the history, a median.
-        sigma: usual deviation of a day before the step.
+        before: mean per day at the level before, whole seasons where there are some.
+        after: the same from `start` to the next step or the end of the history.
     """
 
     start: int
     found: int
     before: float
     after: float
-    sigma: float
 
 
 def steps(history: Floats, *, season: int = 7) -> tuple[Step, ...] | TooShort:
     """Find the persistent steps of a daily series, oldest first.
 
-    Each day is compared with the median of up to 28 days before, in robust deviations, and the excess is added up
-    (CUSUM). A step raises one `Step`; days after it are compared with the new level. A step already found does not
-    change when days are added, but for its `after`.
+    The pattern of the season is removed, then each day is compared with the median of up to 28 days of its level, in
+    robust deviations, and the excess is added up (CUSUM). A step raises one `Step`, after which days are compared with
+    the new level. Costs that are always above 0 are compared by their logarithms.
 
     Args:
-        history: daily values, oldest first, shape (n,); NaN is a missing day, which neither raises nor delays a step.
-        season: days of the pattern that is removed first; it is learnt from the days before each day.
+        history: daily values, oldest first, shape (n,); NaN is a missing day, which neither raises nor ends a step.
+        season: days of the pattern.
 
     Returns:
         The steps; empty if there are none; `TooShort` if fewer than 14 days are known.
@@ -168,84 +169,70 @@ def steps(history: Floats, *, season: int = 7) -> tuple[Step, ...] | TooShort:
     days = np.flatnonzero(~np.isnan(history))
     if len(days) < _LEAST_DAYS:
         return TooShort(f"{len(days)} days are known; steps are found from {_LEAST_DAYS} on")
-    return tuple(_Search(history[days], days, season).steps())
+    values = history[days]
+    scaled = np.log(values) if values.min() > 0 else values
+    plain = scaled - _pattern(scaled, days, season)
+    found = _changes(plain.tolist(), _deviation(plain, logarithmic=values.min() > 0))
+    bounds = [0, *(start for start, _ in found), len(values)]
+    levels = [_level(values[a:b], season) for a, b in pairwise(bounds)]
+    return tuple(
+        Step(int(days[start]), int(days[at]), before, after)
+        for (start, at), before, after in zip(found, levels, levels[1:], strict=False)
+    )
 
 
-class _Search:
-    """The search for steps in the known days of one series."""
-
-    def __init__(self, values: Floats, days: NDArray[np.int64], season: int) -> None:
-        self._values = values
-        self._phase = days % season
-        self._days = days
-        self._season = season
-
-    def steps(self) -> list[Step]:
-        """All steps, oldest first."""
-        found: list[tuple[int, int, float, float]] = []
-        start, sigma = 0, None
-        while (one := self._next(start, sigma)) is not None:
-            found.append(one)
-            start, sigma = one[0], one[3]
-        ends = [*(one[0] for one in found), len(self._values)][1:]
-        return [
-            Step(int(self._days[at]), int(self._days[known]), before, float(np.median(self._values[at:end])), sigma)
-            for (at, known, before, sigma), end in zip(found, ends, strict=True)
-        ]
-
-    def _next(self, start: int, sigma: float | None) -> tuple[int, int, float, float] | None:
-        """The next step of a level that began at `start`: its start, when it was found, level and sigma before.
-
-        Until the level has 14 days of its own, sigma is that of the level before.
-        """
-        first = start + (_LEAST_DAYS if sigma is None else 3)
-        up, down = 0.0, 0.0
-        rise, fall = first, first
-        for at in range(first, len(self._values)):
-            quiet = min(rise if up > 0 else at, fall if down > 0 else at)
-            before = self._reference(start, max(quiet, first))
-            level = float(np.median(before))
-            usual = self._sigma(before, sigma)
-            # The median of n days has an error of its own: pi / 2 / n of the variance.
-            z = (self._plain(at, start, quiet) - level) / (usual * np.sqrt(1 + np.pi / 2 / len(before)))
-            z = float(np.clip(z, -_ONE_DAY, _ONE_DAY))
-            if up <= 0:
-                rise = at
-            if down <= 0:
-                fall = at
-            up, down = max(0.0, up + z - _SLACK), max(0.0, down - z - _SLACK)
-            if max(up, down) > _DECISION:
-                return (rise if up > down else fall), at, level, usual
-        return None
-
-    def _effects(self, start: int, end: int) -> Floats:
-        """What each phase of the season adds, from at least two whole seasons of one level; shape (season,)."""
-        effect = np.zeros(self._season)
-        begin = max(start, end - 4 * self._season)
-        if end - begin >= 2 * self._season:
-            values, phase = self._values[begin:end], self._phase[begin:end]
-            middle = np.median(values)
-            for one in range(self._season):
-                if (phase == one).sum() >= 2:
-                    effect[one] = np.median(values[phase == one]) - middle
-        return effect
-
-    def _plain(self, at: int, start: int, end: int) -> float:
-        return float(self._values[at] - self._effects(start, end)[self._phase[at]])
-
-    def _reference(self, start: int, end: int) -> Floats:
-        """The days of the level without the season's pattern, the newest 28."""
-        begin = max(start, end - _REFERENCE_DAYS)
-        found: Floats = self._values[begin:end] - self._effects(start, end)[self._phase[begin:end]]
-        return found
-
-    def _sigma(self, before: Floats, known: float | None) -> float:
-        if known is not None and len(before) < _LEAST_DAYS:
-            return known
-        spread = _MAD * float(np.median(np.abs(before - np.median(before))))
-        # A MAD of few days is too small as often as too large, and too small is what raises false steps.
-        spread *= 1 + _FEW_DAYS / len(before)
-        return max(spread, _LEAST_SIGMA * abs(float(np.median(before))), float(np.finfo(np.float64).tiny))
+def _pattern(scaled: Floats, days: NDArray[np.int64], season: int) -> Floats:
+    """What the season adds to each day: the median by phase of the difference to a season around the day."""
+    count = len(scaled)
+    if count < 2 * season:
+        return np.zeros(count)
+    around = np.lib.stride_tricks.sliding_window_view(scaled, season).mean(axis=1)
+    middle = np.clip(np.arange(count) - season // 2, 0, count - season)
+    difference = scaled - around[middle]
+    phase = days % season
+    usual = {int(one): float(np.median(difference[phase == one])) for one in np.unique(phase)}
+    mean = sum(usual.values()) / len(usual)
+    return np.array([usual[int(one)] - mean for one in phase])
 
 
-_FEW_DAYS = 6.0
+def _deviation(plain: Floats, *, logarithmic: bool) -> float:
+    """Sigma of one day, from differences of two days in sequence, which a step changes once only."""
+    change = np.diff(plain)
+    least = _LEAST_SIGMA if logarithmic else _LEAST_SIGMA * float(np.abs(plain).mean())
+    return max(_MAD * float(np.median(np.abs(change))) / np.sqrt(2.0), least) or 1.0
+
+
+def _changes(plain: list[float], sigma: float) -> list[tuple[int, int]]:
+    """Start of each new level, and when it was certain."""
+    found: list[tuple[int, int]] = []
+    start, at = 0, _LEAST_DAYS
+    up = down = 0.0
+    rise = fall = at
+    level = slack = 0.0
+    while at < len(plain):
+        if up <= 0 and down <= 0:
+            days = plain[max(start, at - _REFERENCE_DAYS) : at]
+            level, slack = median(days), _SLACK + _LEVEL_ERROR / len(days) ** 0.5
+        if up <= 0:
+            rise = at
+        if down <= 0:
+            fall = at
+        z = max(-_ONE_DAY, min(_ONE_DAY, (plain[at] - level) / sigma))
+        up, down = max(0.0, up + z - slack), max(0.0, down - z - slack)
+        if max(up, down) > _DECISION:
+            began = rise if up > down else fall
+            if abs(median(plain[began : at + 1]) - median(plain[max(start, began - _REFERENCE_DAYS) : began])) > (
+                _LEAST_SHIFT * sigma
+            ):
+                start = began
+                found.append((start, at))
+                at = max(at, start + _AFTER_A_STEP - 1)
+            up = down = 0.0
+        at += 1
+    return found
+
+
+def _level(values: Floats, season: int) -> float:
+    """Mean of the last whole seasons of a level, of all its days if it has no whole one."""
+    whole = len(values) // season * season or len(values)
+    return float(values[len(values) - whole :].mean())

@@ -1,7 +1,6 @@
 """Budgets: the cost of a month so far, its forecast, and what would keep it within the budget."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from gpuwise.finops.forecast import Forecast, TooShort, forecast
 from gpuwise.finops.series import Calendar, mean_of
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.model.cost import CostSum
+from gpuwise.model.moment import month_of
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import BudgetStatus
 from gpuwise.model.usage import DAY_S
@@ -22,13 +22,6 @@ _MONTH_D = 365.25 / 12
 def subject(budget: Budget) -> str:
     """What a budget is for, for people: "team ml"."""
     return budget.by if budget.by in (FLEET, UNALLOCATED) else f"{budget.by} {budget.value}"
-
-
-def month_of(now_s: int) -> tuple[str, int, int]:
-    """The calendar month (UTC) of an instant: its name, its first second and the first second after it."""
-    first = datetime.fromtimestamp(now_s, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    after = (first + timedelta(days=31)).replace(day=1)
-    return f"{first:%Y-%m}", int(first.timestamp()), int(after.timestamp())
 
 
 def status(

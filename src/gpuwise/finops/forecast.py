@@ -7,6 +7,7 @@ earlier origin. Each gets a weight by its errors there, and the errors of the we
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -351,7 +352,7 @@ def _last(z: Floats) -> Floats:
 def _weights(played: Sequence[_Played], m: int, horizon: int) -> Floats:
     """Weights by the errors at earlier origins, by stretch of the horizon; shape (candidates, horizon)."""
     edges = sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
-    stretches = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    stretches = [slice(a, b) for a, b in pairwise(edges)]
     lengths = np.array([one.stop - one.start for one in stretches], dtype=np.float64)[:, None]
     forecasts = np.concatenate([one.forecasts for one in played], axis=1)
     truth = np.concatenate([one.truth for one in played])
@@ -403,7 +404,7 @@ def _single(past: Floats, truth: Floats, age: Floats, scale: _Scale, m: int) -> 
     recent = np.broadcast_to(0.5 ** (age / _ERROR_HALF_LIFE)[:, None], residual.shape)
     edges = sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
     centres, low, high = [], [], []
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         known = ~np.isnan(residual[:, a:b])
         if known.any():
             centres.append((a + b - 1) / 2)

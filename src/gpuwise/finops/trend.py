@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from gpuwise.model.cost import CostSum
+from gpuwise.model.moment import week_name
 from gpuwise.model.report import WeekCost
 from gpuwise.model.usage import DAY_S
 
@@ -35,9 +35,8 @@ def trend(sums: Iterable[CostSum], until_s: int, weeks: int = WEEKS) -> tuple[We
 
 
 def _week(monday_s: int, sums: list[CostSum]) -> WeekCost:
-    year, week, _ = datetime.fromtimestamp(monday_s, UTC).isocalendar()
     return WeekCost(
-        week=f"{year}-W{week:02d}",
+        week=week_name(monday_s),
         start_s=monday_s,
         days=len({one.keys[0] for one in sums}),
         usd=sum(one.usd.capacity for one in sums),

@@ -31,3 +31,26 @@ def _offset_s(zone: str) -> int:
         return 0
     hours, minutes = zone[1:].split(":")
     return (-1 if zone[0] == "-" else 1) * (int(hours) * 3_600 + int(minutes) * 60)
+
+
+def month_of(at_s: int) -> tuple[str, int, int]:
+    """The calendar month (UTC) of an instant: its name, such as "2026-11", its first second, and the first after it.
+
+    Args:
+        at_s: epoch seconds.
+    """
+    month = np.datetime64(at_s, "s").astype("datetime64[M]")
+    first, after = (one.astype("datetime64[s]").astype(np.int64) for one in (month, month + 1))
+    return str(month), int(first), int(after)
+
+
+def week_name(monday_s: int) -> str:
+    """The name of an ISO week, such as "2026-W20": its year is that of its Thursday (ISO 8601, 3.1.1.23).
+
+    Args:
+        monday_s: Monday 00:00 UTC, epoch seconds.
+    """
+    thursday = np.datetime64(monday_s, "s").astype("datetime64[D]") + 3
+    year = thursday.astype("datetime64[Y]")
+    week = (thursday - year.astype("datetime64[D]")).astype(np.int64) // 7 + 1
+    return f"{year}-W{int(week):02d}"
