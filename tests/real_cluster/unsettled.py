@@ -81,6 +81,8 @@ def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
     if status.get("terminatingReplicas"):  # a separate write, after the pods are gone
         yield f"{name} counts terminating pods"
     wanted = _wanted(spec)
+    if status.get("updateRevision") == status.get("currentRevision") is not None:  # no update is held by a partition
+        wanted["updatedReplicas"] = spec.get("replicas", 1)
     fields = [field for field in wanted if field in status]
     if "updateRevision" in status:  # the count of a StatefulSet may be that of an earlier template
         labels = [pod["metadata"].get("labels", {}) for pod in pods]
