@@ -104,9 +104,10 @@ def naive2(history: Floats, horizon: int, season: int = DAY_H) -> Floats:
     if values.min() > 0:
         index = np.array([np.mean((middle / trend)[phase == one]) for one in range(season)])
         index /= index.mean()
-        return np.asarray(values[-1] / index[last] * index[ahead])
+        multiplied: Floats = values[-1] / index[last] * index[ahead]
+        return multiplied
     index = np.array([np.mean((middle - trend)[phase == one]) for one in range(season)])
-    found = values[-1] - index[last] + index[ahead]
+    found: Floats = values[-1] - index[last] + index[ahead]
     return np.maximum(found, 0.0) if values.min() >= 0 else found
 
 

@@ -224,12 +224,23 @@ def _changes(plain: list[float], sigma: float) -> list[tuple[int, int]]:
             if abs(median(plain[began : at + 1]) - median(plain[max(start, began - _REFERENCE_DAYS) : began])) > (
                 _LEAST_SHIFT * sigma
             ):
-                start = began
+                start = _start(plain, began, at, level)
                 found.append((start, at))
                 at = max(at, start + _AFTER_A_STEP - 1)
             up = down = 0.0
         at += 1
     return found
+
+
+def _start(plain: list[float], began: int, at: int, level: float) -> int:
+    """The first day that is closer to the new level than to the old one, by the likelihood of all days after it."""
+    half = (median(plain[began : at + 1]) - level) / 2
+    best, start, total = 0.0, at, 0.0
+    for day in range(at, began - 1, -1):
+        total += (plain[day] - level - half) * half
+        if total > best:
+            best, start = total, day
+    return start
 
 
 def _level(values: Floats, season: int) -> float:

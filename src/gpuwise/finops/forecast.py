@@ -121,8 +121,8 @@ def forecast(history: Floats, *, seasons: tuple[int, ...], horizon: int) -> Fore
     present = len(known) / len(values)
     if present < 0.5:
         return TooShort(f"{len(known)} of {len(values)} values are known; a forecast needs half of them")
-    scale = _Scale.of(values)
-    return _forecast(_without_dropouts(values, m), scale, m, cycle, horizon, present)
+    unit = float(np.nanmean(np.abs(values))) or 1.0
+    return _forecast(_without_dropouts(values / unit, m), unit, m, cycle, horizon, present)
 
 
 def _checked(history: Floats, seasons: tuple[int, ...], horizon: int) -> tuple[int, int]:
@@ -157,16 +157,17 @@ class _Scale:
             return cls(None)
         return cls(_OFFSET * float(np.nanmean(values)) or 1.0)
 
-    def to(self, values: Floats, count: Floats | float = 1.0) -> Floats:
-        """Values, or sums of `count` values, in this scale."""
-        return values / count if self.offset is None else np.log(np.maximum(values / count, 0.0) + self.offset)
+    def to(self, values: Floats) -> Floats:
+        """Values in this scale."""
+        return values if self.offset is None else np.log(values + self.offset)
 
-    def back(self, scaled: Floats, count: Floats | float = 1.0) -> Floats:
+    def back(self, scaled: Floats) -> Floats:
         """The inverse of `to`."""
         if self.offset is None:
-            return scaled * count
+            return scaled
         # 700 is the largest exponent of a double; a forecast that high has run away and gets no weight.
-        return np.maximum(np.exp(np.minimum(scaled, 700.0)) - self.offset, 0.0) * count
+        found: Floats = np.maximum(np.exp(np.minimum(scaled, 700.0)) - self.offset, 0.0)
+        return found
 
 
 def _without_dropouts(values: Floats, m: int) -> Floats:
@@ -194,44 +195,44 @@ def _median(rows: Floats) -> Floats:
     known = (~np.isnan(rows)).sum(axis=0)
     last = np.maximum(known - 1, 0)
     columns = np.arange(rows.shape[1])
-    return (ordered[last // 2, columns] + ordered[(last + 1) // 2, columns]) / 2
+    found: Floats = (ordered[last // 2, columns] + ordered[(last + 1) // 2, columns]) / 2
+    return found
 
 
-def _forecast(values: Floats, scale: _Scale, m: int, cycle: int, horizon: int, present: float) -> Forecast:
-    aligned = _play(values, 0, scale, m, cycle, horizon)
-    others = [_play(values, shift, scale, m, cycle, horizon) for shift in _shifts(m)]
-    weights = _weights([aligned] if m > _SHORT else [aligned, *others], m, horizon)
-    means = [one.mean(weights) for one in (aligned, *others)]
-    mean = means[0][-1]
-    past, truth, age = (
-        np.concatenate(parts)
-        for parts in (means, [one.truth for one in (aligned, *others)], [one.age for one in (aligned, *others)])
-    )
-    low, high = _single(past, truth, age, scale, m)
-    widen = (_MANY + _FEW / len(past)) / present
-    base = scale.to(mean)
-    apart = m / (1 + len(others))
-    sums = _sums(past, truth, age, scale, apart, present)
-    count = np.arange(1.0, horizon + 1)
-    total = scale.to(np.cumsum(mean), count)
+def _forecast(values: Floats, unit: float, m: int, cycle: int, horizon: int, present: float) -> Forecast:
+    scale = _Scale.of(values)
+    played = [_play(values, shift, scale, m, cycle, horizon) for shift in _shifts(m)]
+    weights = _weights(played if m <= _SHORT else played[:1], m, horizon, positive=scale.offset is not None)
+    means = [one.mean(weights) for one in played]
+    error = np.concatenate([one.truth - mean for one, mean in zip(played, means, strict=True)])
+    age = np.concatenate([one.age for one in played])
+    mean, total = means[0][-1], np.cumsum(means[0][-1])
+    least = -np.inf if np.nanmin(values) < 0 else 0.0
+    steps = _of_steps(error, age, m, present)
+    sums = _of_sums(error, age, m / len(played), present)
     return Forecast(
-        mean,
-        scale.back(base + widen * low),
-        scale.back(base + widen * high),
-        (scale.back(total + sums[0], count), scale.back(total + sums[1], count)),
+        unit * mean,
+        unit * np.maximum(mean + steps[0], least),
+        unit * (mean + steps[1]),
+        (unit * np.maximum(total + sums[0], least), unit * (total + sums[1])),
     )
 
 
 # With a season this short every step is an origin; with a longer one, two in each season.
 _SHORT = 12
 # Errors at earlier origins are smaller than later ones, because the weights were chosen on them.
-_MANY, _FEW, _LONG_SUMS = 0.86, 11.0, 1.0
+_STEPS, _SUMS, _FEW, _SHARED = 0.76, 1.1, 13.5, 2.5
+_LEAST_ORIGINS = 5
+# Fewer errors than this are often all on one side; the other side may then be as wrong.
+_BOTH_SIDES = 10
+# Less history, and errors of which the largest may be among the missing: with 1, one series in ten got narrower.
+_MISSING = 2.0
 _TAIL = (1 - COVERAGE) / 2
 _ERROR_HALF_LIFE = 20.0
 
 
 def _shifts(m: int) -> list[int]:
-    return list(range(1, m)) if m <= _SHORT else [m // 2]
+    return list(range(m)) if m <= _SHORT else [0, m // 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ def _play(values: Floats, shift: int, scale: _Scale, m: int, cycle: int, horizon
     ahead = np.full(len(blocks) + shift + horizon, np.nan)
     ahead[len(blocks) - len(kept) : len(blocks) + shift] = values
     truth = np.lib.stride_tricks.sliding_window_view(ahead, horizon)[m : len(blocks) + 1 : m]
-    return _Played(scale.back(made), truth, np.arange(origins)[::-1] + shift / m)
+    return _Played(scale.back(made), truth, np.arange(origins - 1, -1, -1, dtype=np.float64) + shift / m)
 
 
 def _candidates(z: Floats, ahead: int, cycle: int) -> Floats:
@@ -349,17 +350,16 @@ def _last(z: Floats) -> Floats:
     return np.where(np.isnan(found), z[:, -2:-1], found)
 
 
-def _weights(played: Sequence[_Played], m: int, horizon: int) -> Floats:
+def _weights(played: Sequence[_Played], m: int, horizon: int, *, positive: bool) -> Floats:
     """Weights by the errors at earlier origins, by stretch of the horizon; shape (candidates, horizon)."""
-    edges = sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
-    stretches = [slice(a, b) for a, b in pairwise(edges)]
+    stretches = [slice(a, b) for a, b in pairwise(_edges(m, horizon))]
     lengths = np.array([one.stop - one.start for one in stretches], dtype=np.float64)[:, None]
     forecasts = np.concatenate([one.forecasts for one in played], axis=1)
     truth = np.concatenate([one.truth for one in played])
     age = np.concatenate([one.age for one in played])
     recent = 0.5 ** (age / _HALF_LIFE) / len(played)
     error = np.abs(forecasts - truth)
-    share = error / np.maximum(np.abs(forecasts) + np.abs(truth), _SMALLEST)
+    share = error / np.maximum(np.abs(forecasts) + np.abs(truth), _SMALLEST) if positive else error
     usable = ~np.isnan(forecasts[:, played[0].forecasts.shape[1] - 1]).any(axis=1)
     relative = np.ones((len(stretches), len(forecasts)))
     for measure in (error, share):
@@ -381,7 +381,7 @@ def _relative(errors: Floats, recent: Floats, lengths: Floats) -> Floats:
         lengths: of stretches, shape (stretches, 1).
     """
     usual = np.stack([_median(one) for one in errors])[:, None, :]
-    known = ~np.isnan(errors) & (usual > 0)
+    known = ~np.isnan(errors) & (usual > _SMALLEST)
     weight = recent * np.where(np.isnan(usual), 0.0, usual)
     typical = weight.sum(axis=2, keepdims=True) / np.maximum(
         (recent * ~np.isnan(usual)).sum(axis=2, keepdims=True), _SMALLEST
@@ -397,49 +397,61 @@ def _relative(errors: Floats, recent: Floats, lengths: Floats) -> Floats:
     return found
 
 
-def _single(past: Floats, truth: Floats, age: Floats, scale: _Scale, m: int) -> tuple[Floats, Floats]:
-    """Errors of single steps that are exceeded by 5 % to either side, shape (horizon,) each."""
-    horizon = past.shape[1]
-    residual = scale.to(truth) - scale.to(past)
-    recent = np.broadcast_to(0.5 ** (age / _ERROR_HALF_LIFE)[:, None], residual.shape)
-    edges = sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
+def _of_steps(error: Floats, age: Floats, m: int, present: float) -> tuple[Floats, Floats]:
+    """Errors of single steps that are exceeded by 5 % to either side, shape (horizon,) each.
+
+    Args:
+        error: truth less forecast, shape (origins, horizon), NaN if unknown.
+        age: of the origins, in seasons.
+        m: steps of a season.
+        present: share of the history that is known.
+    """
+    horizon = error.shape[1]
+    recent = np.broadcast_to(0.5 ** (age / _ERROR_HALF_LIFE)[:, None], error.shape)
     centres, low, high = [], [], []
-    for a, b in pairwise(edges):
-        known = ~np.isnan(residual[:, a:b])
+    for a, b in pairwise(_edges(m, horizon)):
+        known = ~np.isnan(error[:, a:b])
         if known.any():
             centres.append((a + b - 1) / 2)
-            ends = _quantiles(residual[:, a:b][known][:, None], recent[:, a:b][known])
-            low.append(ends[0][0])
-            high.append(ends[1][0])
+            ends = _quantiles(error[:, a:b][known][:, None], recent[:, a:b][known])
+            low.append(float(ends[0][0]))
+            high.append(float(ends[1][0]))
     steps = np.arange(horizon)
-    return np.interp(steps, centres, low), np.interp(steps, centres, high)
+    widen = (_STEPS + _FEW / len(error)) / present**_MISSING
+    return np.interp(steps, centres, low) * widen, np.interp(steps, centres, high) * widen
 
 
-def _sums(
-    past: Floats, truth: Floats, age: Floats, scale: _Scale, apart: float, present: float
-) -> tuple[Floats, Floats]:
-    """The same for the means of the next 1, 2, ... steps, from the origins that saw all of them."""
-    horizon = past.shape[1]
+def _edges(m: int, horizon: int) -> list[int]:
+    """Stretches of the horizon with errors of their own: the first hours, half a season, a season, all after it."""
+    return sorted({0, *(min(edge, horizon) for edge in (round(m / 6), round(m / 2), m)), horizon})
+
+
+def _of_sums(error: Floats, age: Floats, apart: float, present: float) -> tuple[Floats, Floats]:
+    """The same for the sums of the next 1, 2, ... steps, from the origins that saw all of them.
+
+    Args:
+        error: as in `_of_steps`; the sum of a stretch that is half known counts by its mean.
+        age: of the origins, in seasons.
+        apart: steps from one origin to the next.
+        present: share of the history that is known.
+    """
+    horizon = error.shape[1]
     count = np.arange(1.0, horizon + 1)
-    known = ~np.isnan(truth) & ~np.isnan(past)
+    known = ~np.isnan(error)
     seen = np.cumsum(known, axis=1)
-    reach = np.where(~np.isnan(truth), np.arange(1, horizon + 1), 0).max(axis=1)
-    usable = (seen > count / 2) & (count <= reach[:, None]) & ~np.isnan(past)
-    made = scale.to(np.cumsum(np.where(known, truth, 0.0), axis=1), np.maximum(seen, 1.0))
-    made = made - scale.to(np.cumsum(np.where(known, past, 0.0), axis=1), np.maximum(seen, 1.0))
-    low, high = _quantiles(np.where(usable, made, np.nan), 0.5 ** (age / _ERROR_HALF_LIFE))
-    enough = usable.sum(axis=0) >= min(_LEAST_ORIGINS, int(usable.sum(axis=0).max()))
-    last = int(np.flatnonzero(enough)[-1])
-    # Errors of a mean grow at most with the root of the steps if they are a random walk.
-    beyond = np.sqrt(np.maximum(count / (last + 1), 1.0))
+    reach = np.where(known, count, 0.0).max(axis=1)
+    usable = (seen > count / 2) & (count <= reach[:, None])
+    sums = np.cumsum(np.where(known, error, 0.0), axis=1) * count / np.maximum(seen, 1)
+    low, high = _quantiles(np.where(usable, sums, np.nan), 0.5 ** (age / _ERROR_HALF_LIFE))
+    origins = usable.sum(axis=0)
+    last = int(np.flatnonzero(origins >= min(_LEAST_ORIGINS, int(origins.max())))[-1])
     at = np.minimum(np.arange(horizon), last)
     # Sums of origins closer than the steps they sum share most of their errors.
-    span = apart * usable.sum(axis=0)[at]
-    beyond *= (_MANY + _FEW / len(past) + _LONG_SUMS * count[at] / np.maximum(span, 1.0)) / present
-    return low[at] * beyond, high[at] * beyond
-
-
-_LEAST_ORIGINS = 5
+    shared = count[at] / np.maximum(apart * origins[at], 1.0)
+    # Beyond the longest sum seen, the error of the mean grows as that of a random walk.
+    beyond = np.maximum(count / (last + 1), 1.0) ** 1.5
+    widen = (_SUMS + _FEW / len(error) + _SHARED * shared) * beyond / present**_MISSING
+    return low[at] * widen, high[at] * widen
 
 
 def _quantiles(residual: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -462,4 +474,7 @@ def _quantiles(residual: Floats, weight: Floats) -> tuple[Floats, Floats]:
     below = np.maximum((down >= (1 - _TAIL) * total - _SMALLEST).sum(axis=0) - 1, 0)
     ends = ordered[below, columns], ordered[above, columns]
     low, high = (np.where(np.isnan(end), 0.0, end) for end in ends)
-    return np.minimum(low, 0.0), np.maximum(high, 0.0)
+    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    few = known.sum(axis=0) < _BOTH_SIDES
+    either = np.maximum(-low, high)
+    return np.where(few, -either, low), np.where(few, either, high)
