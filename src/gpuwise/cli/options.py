@@ -93,6 +93,11 @@ def replaying(command: Callable[..., Any]) -> Callable[..., Any]:
     return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "prices")} | _SCORING)
 
 
+def ledger_only(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the ledger alone: the command needs no cluster and no Prometheus."""
+    return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "ledger.path")})
+
+
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of sources, scoring and policy."""
     return _configured(command, _CONNECTION | _SCORING | _POLICY)
