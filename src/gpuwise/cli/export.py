@@ -52,11 +52,7 @@ def export(
     form: str,
     file: Path | None,
 ) -> None:
-    """Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet.
-
-    Reads the ledger's database alone: no cluster and no Prometheus. GPU time without a price is not in the file; a
-    message says how much it is.
-    """
+    """Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet."""
     asked = days_of(window, now_s or int(time.time()))
     if form == "parquet" and file is None:
         raise InputError("Parquet is not text", hint="name a file with --output")
