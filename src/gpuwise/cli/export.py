@@ -22,6 +22,7 @@ from gpuwise.config import Config
 from gpuwise.finops.focus import Account, Cell, focus_rows, unpriced
 from gpuwise.memory.cost_history import SqlCostHistory
 from gpuwise.model.errors import InputError
+from gpuwise.sources.catalogue import CLOUDS, read_catalogue
 from gpuwise.wiring import open_ledger
 
 _UNKNOWN = "unknown provider"
@@ -38,7 +39,7 @@ _UNKNOWN = "unknown provider"
 )
 @click.option("--cluster", metavar="UID", help="Of this cluster of the ledger.  [default: of all]")
 @click.option("--billing-account", metavar="ID", help="BillingAccountId.  [default: --cluster-name]")
-@click.option("--provider", metavar="NAME", help="Who provides the GPUs.")
+@click.option("--provider", metavar="NAME", help="Who provides the GPUs.  [default: by region]")
 @now
 @click.option("-o", "form", type=click.Choice([*TEXTS, "parquet"]), default="csv", show_default=True, help="Format.")
 @click.option("--output", "file", type=FILE, help="Write to this file; Parquet needs one.")
@@ -61,7 +62,8 @@ def export(
         history = ledger.costs()
         chosen = _clusters(config, history.clusters(), cluster)
         payer, source = billing_account or config.cluster_name, provider or _UNKNOWN
-        accounts = [Account(one or config.cluster_name, name, payer, source) for one, name in chosen]
+        known = {} if provider else {one.region: CLOUDS[one.cloud] for one in read_catalogue()}
+        accounts = [Account(one or config.cluster_name, name, payer, source, known) for one, name in chosen]
         histories = [history.of(one) for one, _ in chosen]
         missed: dict[str, float] = {}
         charges = (
