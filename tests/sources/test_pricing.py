@@ -207,12 +207,12 @@ def test_a_server_in_the_configuration_that_cannot_be_is_an_error_that_names_it(
         read_prices(None, pricing=twice)
 
 
-@pytest.mark.parametrize(("days", "told"), [(179, False), (181, True)])
-def test_the_report_names_prices_that_are_old(days, told):
+@pytest.mark.parametrize(("days", "named_"), [(179, False), (181, True)])
+def test_the_report_names_prices_that_are_old(days, named_):
     one = week([node("h0", "H100-80GB"), node("t", "T4")], [])
     key = ("H100-80GB", ON_DEMAND, "", "")
     book = PriceBook(one.prices.usd_per_gpu_h, "test", as_of_s={key: one.now_s - days * 86_400})
     aged = week([node("h0", "H100-80GB"), node("t", "T4")], [], prices=book)
     notes = [note for note in notes_of(aged, coverage=None, dropped=0) if note.startswith("Prices older")]
-    assert bool(notes) is told
-    assert not told or "180 days: H100-80GB on-demand; the oldest is of 2026-" in notes[0]
+    assert bool(notes) is named_
+    assert not named_ or "180 days: H100-80GB on-demand; the oldest is of 2026-" in notes[0]

@@ -34,6 +34,10 @@ COMMANDS = {
     "ledger": ("gpuwise.cli.ledger", "Verify the ledger, or show it as an audit trail."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "export": ("gpuwise.cli.export", "Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet."),
+    "commitments": (
+        "gpuwise.cli.commitments",
+        "Show from which day a one- or three-year commitment would have paid, by the cost history.",
+    ),
     "serve": (
         "gpuwise.cli.serve",
         "Serve the page, the JSON API and gpuwise's own metrics, and run the loop as policy allows.",
