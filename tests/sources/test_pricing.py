@@ -216,3 +216,8 @@ def test_the_report_names_prices_that_are_old(days, named_):
     notes = [note for note in notes_of(aged, coverage=None, dropped=0) if note.startswith("Prices older")]
     assert bool(notes) is named_
     assert not named_ or "180 days: H100-80GB on-demand; the oldest is of 2026-" in notes[0]
+
+
+def test_a_negative_age_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="stale_after_days must be 0 or more"):
+        load(written(tmp_path, "c.yaml", "pricing: {stale_after_days: -1}"), {}, {})

@@ -76,3 +76,7 @@ class PricingSettings:
 
     on_premises: Mapping[str, OnPremises] = field(default_factory=dict)
     """Servers of your own by a name that you choose; a GPU-hour's cost is computed from purchase, energy and space."""
+
+    def __post_init__(self) -> None:
+        if self.stale_after_days < 0:
+            raise ValueError("stale_after_days must be 0 or more")
