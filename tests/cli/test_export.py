@@ -142,6 +142,7 @@ def test_the_command_exports_every_cluster_and_counts_what_has_no_price(ledger, 
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert [row["SubAccountId"] for row in rows] == ["uid-1", "uid-1", "uid-2", "uid-2"]
+    assert {row["ServiceProviderName"] for row in rows} == {"Amazon Web Services"}  # by the region
     assert "blue" not in done.stdout
     assert "the history has 1 of the 2 days of 2026-11-16..2026-11-17" in done.stderr
     assert "2.5 GPU-h have no price and are not in the file: 2.5 of H100-80GB" in done.stderr
