@@ -24,6 +24,7 @@ from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import CapacityType
+from gpuwise.model.pricing import PricingSettings
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 
@@ -268,10 +269,13 @@ class Config:
     """Folder of a recording. It replaces Prometheus and, if it contains inventory.json, the cluster."""
 
     prices: Path | None = None
-    """CSV file of prices; None uses the list prices shipped with gpuwise."""
+    """CSV or YAML file of prices (docs/prices.md); None uses the list prices shipped with gpuwise."""
 
     grid: Path | None = None
     """CSV file of the carbon intensity of regions' grids (kg_co2e_per_kwh); None uses the file shipped with gpuwise."""
+
+    rates: Path | None = None
+    """CSV file of exchange rates (currency, rate in US dollars, date) for prices in other currencies."""
 
     policy_file: Path | None = None
     """YAML file with the keys of the section `policy` (docs/policy.md), instead of that section."""
@@ -286,6 +290,7 @@ class Config:
     enact: EnactConfig = field(default_factory=EnactConfig)
     lead: LeadSettings = field(default_factory=LeadSettings)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    pricing: PricingSettings = field(default_factory=PricingSettings)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
     finops: FinopsSettings = field(default_factory=FinopsSettings)
     report: ReportSettings = field(default_factory=ReportSettings)

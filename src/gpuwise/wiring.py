@@ -38,6 +38,7 @@ from gpuwise.model.ports import (
     Levels,
     UsageSource,
 )
+from gpuwise.model.price import PriceBook
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule.limits import Limits
@@ -98,7 +99,7 @@ def loop(
     unlimited = replace(config, policy=DecideSettings(mode=Mode.ENFORCE))
     with ExitStack() as stack:
         source = usage(config)
-        prices = read_prices(config.prices, config.grid)
+        book = prices(config)
         client = cluster(config, stack) if changeable(config) else None
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
@@ -113,7 +114,7 @@ def loop(
         yield Pipeline(
             inventory=inventory,
             usage=source,
-            prices=prices,
+            prices=book,
             executor=executor(config, stack),
             profiles=ProfileFile,
             ledger=records,
@@ -137,7 +138,7 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
         yield Pipeline(
             inventory=past.inventory,
             usage=past.usage,
-            prices=read_prices(config.prices, config.grid),
+            prices=prices(config),
             executor=executor(config, stack),
             profiles=ProfileFile,
             ledger=stack.enter_context(SqliteLedger(Path(":memory:"))),
@@ -293,6 +294,15 @@ def ledger_database(config: Config) -> Database:
 def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:
     """Return the ConfigMap that stores the ledger's head."""
     return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or leading.own_namespace())
+
+
+def prices(config: Config) -> PriceBook:
+    """Return the prices of GPU-hours, with the discounts, rates and hardware that the configuration names.
+
+    Raises:
+        InputError: a file is not valid, or the configuration names what is not known.
+    """
+    return read_prices(config.prices, config.grid, config.pricing, config.rates, now())
 
 
 def usage(config: Config) -> UsageSource:

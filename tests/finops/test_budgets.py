@@ -51,7 +51,7 @@ def only(costs, budget, recommendations=()):
     return found
 
 
-def test_a_steady_month_is_forecast_to_its_end_by_hand():
+def test_a_steady_month_is_forecast_to_its_end():
     """November 2026 has 21 working days and 9 others: 21 x 200 + 9 x 100 = 5,100 dollars, of which 3,700 in 22 days."""
     found = only(history(daily(steady)), Budget("ml", 5_000.0, "team", "ml"))
     assert found.actual_usd == pytest.approx(15 * 200 + 7 * 100)
@@ -95,8 +95,8 @@ def test_a_step_in_one_teams_use_moves_that_teams_date_alone_and_is_one_anomaly_
 
 
 def test_another_price_is_named_as_the_cause():
-    dearer = replace_price(3.0)
-    rows = [row(TODAY - back * DAY_S, 100.0, price=dearer if back <= 10 else PRICE) for back in range(90, 0, -1)]
+    higher = replace_price(3.0)
+    rows = [row(TODAY - back * DAY_S, 100.0, price=higher if back <= 10 else PRICE) for back in range(90, 0, -1)]
     [found] = spending.anomalies(history(rows), "team", NOW_S - 28 * DAY_S, NOW_S)
     assert (found.cause, found.part) == ("another price", pytest.approx(1.0))
 

@@ -9,7 +9,7 @@ from gpuwise.cli import show
 from gpuwise.cli.console import out
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
-from gpuwise.cli.options import connection, now
+from gpuwise.cli.options import ledger_only, now
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json
 from gpuwise.model.cost import KEYS
@@ -22,7 +22,7 @@ from gpuwise.wiring import cost_history
 
 
 @command()
-@connection
+@ledger_only
 @click.option("--by", type=click.Choice(KEYS), default="team", show_default=True, metavar="KEY", help="Whose cost.")
 @click.option("--days", type=click.IntRange(1, 90), default=28, show_default=True, help="Steps that began in these.")
 @now

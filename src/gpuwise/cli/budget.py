@@ -9,7 +9,7 @@ from gpuwise.cli import show
 from gpuwise.cli.console import out
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
-from gpuwise.cli.options import connection, now
+from gpuwise.cli.options import ledger_only, now
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
@@ -21,7 +21,7 @@ from gpuwise.wiring import cost_history, open_ledger
 
 
 @command()
-@connection
+@ledger_only
 @now
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context

@@ -36,6 +36,11 @@ COMMANDS = {
     "budget": ("gpuwise.cli.budget", "Compare budgets with the month's cost and its forecast."),
     "anomalies": ("gpuwise.cli.anomalies", "Find lasting steps in somebody's daily cost, and what caused them."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
+    "export": ("gpuwise.cli.export", "Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet."),
+    "commitments": (
+        "gpuwise.cli.commitments",
+        "Show from which day a one- or three-year commitment would have paid, by the cost history.",
+    ),
     "serve": (
         "gpuwise.cli.serve",
         "Serve the page, the JSON API and gpuwise's own metrics, and run the loop as policy allows.",

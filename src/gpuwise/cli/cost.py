@@ -13,7 +13,7 @@ from gpuwise.cli import show
 from gpuwise.cli.console import err, out
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
-from gpuwise.cli.options import connection, now
+from gpuwise.cli.options import ledger_only, now
 from gpuwise.cli.windows import HELP, Days, days_of
 from gpuwise.config import Config
 from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, gaps
@@ -34,7 +34,7 @@ def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str
 
 
 @command()
-@connection
+@ledger_only
 @click.option("--by", callback=_keys, default="team", show_default=True, help=f"Keys: {', '.join(_BY)}.")
 @click.option("--window", "window", default="month", show_default=True, help=HELP)
 @click.option(
@@ -146,16 +146,7 @@ def _csv(found: Allocation, _asked: Days) -> None:
              "unpriced_gpu_h"]  # fmt: skip
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
-
-
-def safe_cell(value: object) -> object:
-    """A CSV cell that a spreadsheet does not take for a formula (OWASP, CSV injection).
-
-    Args:
-        value: a text of somebody else, or a number.
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    writer.writerows({name: show.safe_cell(value) for name, value in row.items()} for row in rows)
 
 
 _WRITERS = {"table": _table, "json": _json, "csv": _csv}

@@ -23,7 +23,6 @@ from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.usage import DAY_S, Window
-from gpuwise.sources.prices import read_prices
 
 T = TypeVar("T")
 
@@ -123,7 +122,7 @@ class _Checks:
 
 
 def _prices(config: Config) -> tuple[PriceBook, str]:
-    book = read_prices(config.prices, config.grid)
+    book = wiring.prices(config)
     return book, f"{len(book.usd_per_gpu_h) + len(book.usd_per_gpu_h_in)} prices from {book.source}"
 
 

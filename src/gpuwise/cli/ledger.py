@@ -40,7 +40,7 @@ def ledger() -> None:
 @click.pass_context
 def verify(context: click.Context, config: Config, ledger_head: str | None) -> None:
     """Recompute the hash of every row; exit with 1 and say what is wrong in which row if the ledger was changed."""
-    _must_exist(config)
+    must_exist(config)
     with closing(ledger_database(config)) as database:
         database.open()
         with database.of_one_instant() as db:
@@ -94,7 +94,7 @@ def show(
     config: Config, since_s: int, workload: str | None, actor: str | None, kinds: Sequence[str], form: str
 ) -> None:
     """Show who did what to which object, when, and with what result. JSON and YAML have the evidence, too."""
-    _must_exist(config)
+    must_exist(config)
     with closing(ledger_database(config)) as database:
         database.open()
         with database.of_one_instant() as db:
@@ -108,7 +108,12 @@ def show(
     _WRITERS[form](found)
 
 
-def _must_exist(config: Config) -> None:
+def must_exist(config: Config) -> None:
+    """Refuse a file that does not exist, which opening would create.
+
+    Raises:
+        InputError: there is no such file.
+    """
     if config.ledger.url is None and not config.ledger.path.expanduser().exists():
         raise InputError(f"there is no ledger {config.ledger.path}", hint="check --ledger or ledger.url")
 

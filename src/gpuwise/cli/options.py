@@ -27,7 +27,11 @@ _CONNECTION: dict[str, Callable[..., Any]] = {
         help="API to read with; auto uses remote read where the server offers it.",
     ),
     "recording": _shared("--recording", type=FILE, help="Read usage from this folder of Parquet or CSV files."),
-    "prices": _shared("--prices", type=FILE, help="CSV file of prices.  [default: list prices that ship with gpuwise]"),
+    "prices": _shared(
+        "--prices",
+        type=FILE,
+        help="CSV or YAML file of prices.  [default: list prices by region, which ship with gpuwise]",
+    ),
     "policy_file": _shared("--policy", type=FILE, help="YAML file of the policy: docs/policy.md."),
     "ledger.path": _shared("--ledger", type=FILE, help="SQLite file of the ledger."),
     "kubernetes.kubeconfig": _shared("--kubeconfig", type=FILE, help="Kubeconfig of the cluster."),
@@ -91,6 +95,16 @@ def scoring(command: Callable[..., Any]) -> Callable[..., Any]:
 def replaying(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of scoring alone: the command needs no cluster, no Prometheus and no ledger."""
     return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "prices")} | _SCORING)
+
+
+def ledger_only(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the ledger alone: the command needs no cluster and no Prometheus."""
+    return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "ledger.path")})
+
+
+def history(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the ledger and the prices: the command needs no cluster and no Prometheus."""
+    return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "prices", "ledger.path")})
 
 
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,8 +25,7 @@ from gpuwise.lint.sarif import sarif
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import Inventory
-from gpuwise.sources.prices import read_prices
-from gpuwise.wiring import known_fleet, open_ledger
+from gpuwise.wiring import known_fleet, open_ledger, prices
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
@@ -82,7 +81,7 @@ def _checked(config: Config, paths: tuple[Path, ...], namespace: str) -> Checked
     given = Surroundings(
         policy=config.policy,
         regions=config.recommend.regions_by_data_class,
-        prices=read_prices(config.prices, config.grid),
+        prices=prices(config),
         nodes=() if fleet is None else tuple(fleet.nodes.values()),
         history=_history(config, fleet),
         now_s=int(time.time()),

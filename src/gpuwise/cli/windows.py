@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from gpuwise.model.errors import InputError
 from gpuwise.model.usage import DAY_S
 
-HELP = "month, last-month, week, last-week, 30d, 2026-05, 2026-W20, or FROM..TO, such as 2026-05-01..2026-05-15."
+HELP = "month, last-month, week, last-week, 30d, 2026-05, 2026-W20, or 2026-05-01..2026-05-15, both days included."
 _HINT = f"write {HELP}"
 
 
@@ -25,6 +25,11 @@ class Days:
     start_s: int
     end_s: int
 
+    @property
+    def length(self) -> int:
+        """How many days there are."""
+        return (self.end_s - self.start_s) // DAY_S
+
 
 def days_of(text: str, now_s: int) -> Days:
     """Return the days that a text names.
@@ -40,7 +45,7 @@ def days_of(text: str, now_s: int) -> Days:
     try:
         return _days(text, today)
     except (ValueError, OverflowError) as error:
-        raise InputError(f"--window {text}: there is no such time: {error}", hint=_HINT) from error
+        raise InputError(f"--window is {text!r}: {error}", hint=_HINT) from error
 
 
 def _days(text: str, today: date) -> Days:
@@ -53,7 +58,7 @@ def _days(text: str, today: date) -> Days:
     if text in ("week", "last-week"):
         return _week(monday if text == "week" else monday - timedelta(days=7))
     if (found := re.fullmatch(r"(\d{1,4})d", text)) is not None and int(found[1]):
-        return _span(today - timedelta(days=int(found[1]) - 1), today + timedelta(days=1))
+        return _span(today - timedelta(days=int(found[1]) - 1), today)
     if (found := re.fullmatch(r"(\d{4})-(\d{2})", text)) is not None:
         return _month(int(found[1]), int(found[2]))
     if (found := re.fullmatch(r"(\d{4})-W(\d{2})", text)) is not None:
@@ -61,10 +66,10 @@ def _days(text: str, today: date) -> Days:
     first, dots, last = text.partition("..")
     if dots:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
-        if end <= start:
-            raise ValueError(f"{end} is not after {start}")
+        if end < start:
+            raise ValueError("the last day is before the first")
         return _span(start, end)
-    raise InputError(f"--window is {text!r}", hint=_HINT)
+    raise ValueError("it names no days")
 
 
 def _month(year: int, month: int) -> Days:
@@ -77,8 +82,8 @@ def _week(monday: date) -> Days:
     return Days(f"{year}-W{week:02d}", _s(monday), _s(monday) + 7 * DAY_S)
 
 
-def _span(start: date, end: date) -> Days:
-    return Days(f"{start}..{end}", _s(start), _s(end))
+def _span(first: date, last: date) -> Days:
+    return Days(f"{first}..{last}", _s(first), _s(last) + DAY_S)
 
 
 def _s(day: date) -> int:

@@ -46,6 +46,7 @@ def notes_of(period: Period, *, coverage: float | None, dropped: int) -> Iterato
     if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
         yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
     yield from _prices(period)
+    yield from _old_prices(period)
 
 
 def failures_of(blocked: Iterable[Blocked]) -> Iterator[str]:
@@ -89,6 +90,20 @@ def _prices(period: Period) -> Iterator[str]:
         found = {key: hours for key, hours in gone.items() if (key[2] is not None) is priced}
         if found:
             yield _gone(period, found, priced=priced)
+
+
+def _old_prices(period: Period) -> Iterator[str]:
+    """Name the prices that were read long ago; a price without a date is not judged."""
+    book, found = period.prices, {}
+    for node in period.inventory.nodes.values():
+        name = None if node.gpu_type is None else node.gpu_type.name
+        place = book.place(name, node.capacity_type, region=node.region, zone=node.zone)
+        as_of_s = None if place is None or node.gone_s is not None else book.as_of_s.get(place)
+        if place is not None and as_of_s is not None and period.now_s - as_of_s > book.stale_after_days * DAY_S:
+            found[" ".join(filter(None, place))] = as_of_s
+    if found:
+        oldest = _day(min(found.values()))
+        yield f"Prices older than {book.stale_after_days} days: {_several(sorted(found))}; the oldest is of {oldest}."
 
 
 def _gone(period: Period, found: dict[tuple[str, str | None, float | None], float], *, priced: bool) -> str:

@@ -39,11 +39,13 @@ class SqlCostHistory:
     Args:
         database: the open database of the ledger, which has the tables.
         cluster: whose rows are read and written; "" for those of every cluster, to read only.
+        alone: whether "" is only the cluster without a known uid.
     """
 
-    def __init__(self, database: Database, cluster: str = "") -> None:
+    def __init__(self, database: Database, cluster: str = "", *, alone: bool = False) -> None:
         self._database = database
         self._cluster = cluster
+        self._alone = alone
 
     def days(self, since_s: int, until_s: int) -> list[CostDay]:
         """See the port."""
@@ -122,9 +124,18 @@ class SqlCostHistory:
                 owner = NOBODY if nobody else Owner(*found[:owned])
                 yield CostRow(day_s, owner, Price(gpu_type, kind, region, zone, usd), GpuSeconds(*times))
 
+    def clusters(self) -> list[str]:
+        """The clusters that have days in the database, also if the history is of one; "" is one without a known uid."""
+        with self._database.reading() as db:
+            return list(db.scalars(select(days.c.cluster).distinct().order_by(days.c.cluster)))
+
+    def of(self, cluster: str) -> "SqlCostHistory":
+        """The history of one of `clusters()`."""
+        return SqlCostHistory(self._database, cluster, alone=True)
+
     def _between(self, table: Table, since_s: int, until_s: int) -> list[Any]:
         found = [table.c.day_s >= since_s, table.c.day_s < until_s]
-        return [*found, table.c.cluster == self._cluster] if self._cluster else found
+        return [*found, table.c.cluster == self._cluster] if self._cluster or self._alone else found
 
 
 def _replaces(day: CostDay, from_s: int, until_s: int, *, closed: bool) -> bool:

@@ -19,12 +19,16 @@ class PriceBook:
         source: where the prices come from, for the report.
         kg_co2e_per_kwh: carbon intensity of the grid by cloud region.
         usd_per_gpu_h_in: prices of one region or zone.
+        as_of_s: when a price was read, epoch seconds, where that is known; region and zone are "" for all other places.
+        stale_after_days: days after which a price is old.
     """
 
     usd_per_gpu_h: Mapping[tuple[str, CapacityType], float]
     source: str
     kg_co2e_per_kwh: Mapping[str, float] = field(default_factory=dict)
     usd_per_gpu_h_in: Mapping[Place, float] = field(default_factory=dict)
+    as_of_s: Mapping[Place, int] = field(default_factory=dict)
+    stale_after_days: int = 180
 
     @property
     def version(self) -> str:
@@ -51,15 +55,35 @@ class PriceBook:
             region: of the node; None if it is not known, which has the price of all other places.
             zone: the same. The most specific price counts: of the zone in the region, the zone, the region.
         """
+        place = self.place(gpu_type, capacity_type, region=region, zone=zone)
+        if place is None:
+            return None
+        return self.usd_per_gpu_h_in[place] if any(place[2:]) else self.usd_per_gpu_h[place[:2]]
+
+    def place(
+        self,
+        gpu_type: str | None,
+        capacity_type: CapacityType | None,
+        *,
+        region: str | None = None,
+        zone: str | None = None,
+    ) -> Place | None:
+        """Which price counts, of all other places if region and zone are ""; None if no price is known.
+
+        Args:
+            gpu_type: as for `price`.
+            capacity_type: the same.
+            region: the same.
+            zone: the same.
+        """
         if gpu_type is None:
             return None
         kind = capacity_type or CapacityType.ON_DEMAND
         if self.usd_per_gpu_h_in:
             for place in ((region or "", zone or ""), ("", zone or ""), (region or "", "")):
-                usd = self.usd_per_gpu_h_in.get((gpu_type, kind, *place)) if any(place) else None
-                if usd is not None:
-                    return usd
-        return self.usd_per_gpu_h.get((gpu_type, kind))
+                if any(place) and (gpu_type, kind, *place) in self.usd_per_gpu_h_in:
+                    return (gpu_type, kind, *place)
+        return (gpu_type, kind, "", "") if (gpu_type, kind) in self.usd_per_gpu_h else None
 
     def of_node(self, node: Node) -> float | None:
         """Dollars per whole GPU and hour of a node's GPUs, or None if no price is known."""
