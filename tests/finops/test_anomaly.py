@@ -102,7 +102,7 @@ def test_a_constant_cost_has_no_step_and_its_change_has_one(level):
     assert (found.start, found.before, found.after) == (40, level, 9.0)
 
 
-def test_one_dear_day_is_no_step():
+def test_one_expensive_day_is_no_step():
     history = daily(90)
     history[50] *= 20
     assert steps(history) == ()
