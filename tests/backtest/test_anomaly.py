@@ -1,4 +1,4 @@
-"""The anomaly backtest on NAB, and its score by hand."""
+"""The anomaly backtest on NAB, and its score on a small series."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_there_is_one_decision_for_each_row_in_its_order(result, traces):
     assert [row[1] for row in rows] == trace.t_s.tolist()
 
 
-def test_the_raw_score_by_hand():
+def test_the_raw_score_of_one_window():
     """A window of ten rows: found at its start 1, at its end nearly 0, after it less a false alarm; missed -1."""
     windows = [(50, 59)]
 
