@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 COVERAGE = 0.9
 """Share of future values that an interval is meant to contain."""
 
-# Constants below were chosen on half of the backtest's series (docs/backtests.md, "forecast").
+# docs/backtests.md, "forecast", says on which series the constants below were chosen.
 # Weight of the newest block in a mean of blocks; 1 is the last block alone, 0.02 nearly the plain mean.
 _SEASONS = (1.0, 0.5, 0.25, 0.1, 0.02)
 _LEVELS = ((0.5, (0.25, 0.1, 0.02)), (0.25, (0.1, 0.02)), (1.0, (0.25, 0.1, 0.02)))
@@ -45,7 +45,7 @@ _SUMS, _FEW_SUMS, _SHARED = 0.9, 3.0, 1.5
 _LEAST_ORIGINS = 5
 # Fewer errors than this are often all on one side; the other side may then be as wrong.
 _BOTH_SIDES = 10
-# Less history, and errors of which the largest may be among the missing: with 1, one series in ten got narrower.
+# Less history, and errors of which the largest may be among the missing: with 1, one of five test series got narrower.
 _MISSING = 2.0
 _TAIL = (1 - COVERAGE) / 2
 _ERROR_HALF_LIFE = 20.0
