@@ -15,7 +15,7 @@ ALARM = 0.5
 """A score of at least this is an alarm."""
 
 # Constants of `scores` were chosen on the public half of NAB (docs/backtests.md, "anomaly").
-# Steps of a day at five minutes; series with other steps lose little, because two more measures need no season.
+# Steps of a day at five minutes; the other two measures need no season.
 SEASON = 288
 _SHORT, _LONG = 12, 300
 _WARM_EXTREMES, _WARM_SEASON, _WARM_MEAN, _WARM_RECORD = 50, 60, 30, 250

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 COVERAGE = 0.9
 """Share of future values that an interval is meant to contain."""
 
-# Constants below were chosen on half of the backtest's series (docs/backtests.md, "forecast").
+# docs/backtests.md, "forecast", says on which series the constants below were chosen.
 # Weight of the newest block in a mean of blocks; 1 is the last block alone, 0.02 nearly the plain mean.
 _SEASONS = (1.0, 0.5, 0.25, 0.1, 0.02)
 _LEVELS = ((0.5, (0.25, 0.1, 0.02)), (0.25, (0.1, 0.02)), (1.0, (0.25, 0.1, 0.02)))
@@ -37,6 +37,18 @@ _WORST = 5.0
 # A value below this share of its neighbours and of the same phase of other seasons is a gap of the source.
 _DROPOUT = 0.15
 _SMALLEST = 1e-12
+# With a season this short every step is an origin; with a longer one, two in each season.
+_SHORT = 12
+# Errors at earlier origins are smaller than later ones, because the weights were chosen on them.
+_STEPS, _FEW = 0.76, 12.5
+_SUMS, _FEW_SUMS, _SHARED = 0.9, 3.0, 1.5
+_LEAST_ORIGINS = 5
+# Fewer errors than this are often all on one side; the other side may then be as wrong.
+_BOTH_SIDES = 10
+# Less history, and errors of which the largest may be among the missing: with 1, one of five test series got narrower.
+_MISSING = 2.0
+_TAIL = (1 - COVERAGE) / 2
+_ERROR_HALF_LIFE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,19 +228,6 @@ def _forecast(values: Floats, unit: float, m: int, cycle: int, horizon: int, pre
         unit * (mean + steps[1]),
         (unit * np.maximum(total + sums[0], least), unit * (total + sums[1])),
     )
-
-
-# With a season this short every step is an origin; with a longer one, two in each season.
-_SHORT = 12
-# Errors at earlier origins are smaller than later ones, because the weights were chosen on them.
-_STEPS, _SUMS, _FEW, _SHARED = 0.76, 1.1, 13.5, 2.5
-_LEAST_ORIGINS = 5
-# Fewer errors than this are often all on one side; the other side may then be as wrong.
-_BOTH_SIDES = 10
-# Less history, and errors of which the largest may be among the missing: with 1, one series in ten got narrower.
-_MISSING = 2.0
-_TAIL = (1 - COVERAGE) / 2
-_ERROR_HALF_LIFE = 20.0
 
 
 def _shifts(m: int) -> list[int]:
@@ -450,7 +449,7 @@ def _of_sums(error: Floats, age: Floats, apart: float, present: float) -> tuple[
     shared = count[at] / np.maximum(apart * origins[at], 1.0)
     # Beyond the longest sum seen, the error of the mean grows as that of a random walk.
     beyond = np.maximum(count / (last + 1), 1.0) ** 1.5
-    widen = (_SUMS + _FEW / len(error) + _SHARED * shared) * beyond / present**_MISSING
+    widen = (_SUMS + _FEW_SUMS / len(error) + _SHARED * shared) * beyond / present**_MISSING
     return low[at] * widen, high[at] * widen
 
 
