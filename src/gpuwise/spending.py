@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from gpuwise.finops import anomaly, causes
 from gpuwise.finops.budgets import HISTORY_S, status
 from gpuwise.finops.forecast import TooShort
+from gpuwise.finops.measured import BEFORE_D, applied
+from gpuwise.finops.measured import measured as finops_measured
 from gpuwise.finops.series import Calendar, Keys, by_keys, usd_by_day
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
+from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.cost import KEYS, CostSum, GpuSeconds
 from gpuwise.model.errors import InputError
 from gpuwise.model.moment import month_of
 from gpuwise.model.ports import CostHistory
 from gpuwise.model.recommendation import Recommendation
-from gpuwise.model.report import BudgetStatus, CostAnomaly, WeekCost
+from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost
 from gpuwise.model.usage import DAY_S
 
 _DETAIL = ("namespace", "workload", "gpu_type", "region")
@@ -73,7 +76,8 @@ def _costs_of(
         known = ", ".join((FLEET, UNALLOCATED, *KEYS))
         raise InputError(f"finops.budgets: {budget.name!r} is by {budget.by!r}", hint=f"use one of {known}")
     value = budget.value or None
-    found = by_keys(history.sums(("day", budget.by, "namespace", "workload"), since_s, until_s))
+    where = {budget.by: {budget.value}} if budget.value else None
+    found = by_keys(history.sums(("day", budget.by, "namespace", "workload"), since_s, until_s, where))
     costs = {}
     for (key, _, _), of_day in found.items():
         if key == value:
@@ -136,3 +140,29 @@ def _details(
     for keys, costs in by_keys(history.sums(("day", by, *_DETAIL), since_s, until_s)).items():
         found[keys[:1]][keys[1:]] = costs
     return found
+
+
+def measured(
+    history: CostHistory, intents: Sequence[Intent], outcomes: Sequence[Outcome], until_s: int
+) -> tuple[MeasuredSaving, ...]:
+    """What actions on workloads have saved by their cost, newest first.
+
+    Args:
+        history: daily cost.
+        intents: the actions, oldest first.
+        outcomes: of them, oldest first.
+        until_s: only days before this instant count, epoch seconds.
+    """
+    actions = [one for one in applied(intents, outcomes) if one.intent.command.workload.kind != "Node"]
+    if not actions:
+        return ()
+    since_s = min(one.at_s for one in actions) // DAY_S * DAY_S - BEFORE_D * DAY_S
+    refs = [one.intent.command.workload for one in actions]
+    where = {"namespace": {ref.namespace for ref in refs}, "workload": {f"{ref.kind}/{ref.name}" for ref in refs}}
+    costs = by_keys(history.sums(("day", "namespace", "workload"), since_s, until_s, where))
+    calendar = Calendar.of(history.days(since_s, until_s))
+    found = [
+        finops_measured(one, costs.get((ref.namespace, f"{ref.kind}/{ref.name}"), {}), calendar)
+        for one, ref in zip(actions, refs, strict=True)
+    ]
+    return tuple(reversed(found))

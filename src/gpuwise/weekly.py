@@ -22,6 +22,8 @@ from gpuwise.pipeline import Pipeline, Survey
 
 _RECENT_S = 28 * DAY_S
 """Age of the steps in cost that a report still mentions: four of its weeks."""
+_MEASURED_S = 91 * DAY_S
+"""Age of the actions whose savings a report still measures: 13 weeks."""
 
 
 def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC") -> WeeklyReport:
@@ -96,6 +98,7 @@ def _with_history(loop: Pipeline, found: WeeklyReport, window: Window) -> Weekly
         trend=spending.weeks(history, until_s),
         budgets=spending.budgets(history, loop.settings.finops.budgets, found.recommendations, until_s - 1),
         anomalies=spending.anomalies(history, "team", until_s - _RECENT_S, until_s),
+        measured=spending.measured(history, *loop.ledger.attempts(since_s=until_s - _MEASURED_S), until_s),
     )
 
 

@@ -1,11 +1,12 @@
 """The history of cost: daily rows beside the ledger, in the same database. A day that is closed never changes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, MetaData, Table, Text, case, func, select
 
 from gpuwise.memory.ledger_database import Database
+from gpuwise.memory.ledger_tables import one_of
 from gpuwise.model.cost import CLASSES, KEYS, NOBODY, CostDay, CostRow, CostSum, GpuSeconds, Owner, Price
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.inventory import CapacityType
@@ -81,8 +82,11 @@ class SqlCostHistory:
         if costs:
             db.execute(rows.insert(), [of_day | _stored(row) for row in costs])
 
-    def sums(self, by: Sequence[str], since_s: int, until_s: int) -> Iterator[CostSum]:
+    def sums(
+        self, by: Sequence[str], since_s: int, until_s: int, where: Mapping[str, Collection[str]] | None = None
+    ) -> Iterator[CostSum]:
         """See the port."""
+        only = [one_of(rows.c[f"key_{name}"], values) for name, values in (where or {}).items()]
         keys = [rows.c.day_s if name == "day" else rows.c.cluster if name == "cluster" else rows.c[f"key_{name}"]
                 for name in by]  # fmt: skip
         price, times = rows.c.usd_per_gpu_h, [rows.c[f"{name}_s"] for name in CLASSES]
@@ -91,7 +95,7 @@ class SqlCostHistory:
         sums += [func.sum(case((price.is_(None), time), else_=0.0)) for time in times]
         asked = (
             select(rows.c.nobody, *keys, *sums)
-            .where(*self._between(rows, since_s, until_s))
+            .where(*self._between(rows, since_s, until_s), *only)
             .group_by(rows.c.nobody, *keys)
             .order_by(*keys, rows.c.nobody)
         )

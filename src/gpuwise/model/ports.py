@@ -260,8 +260,17 @@ class CostHistory(Protocol):
         """Store days with their rows. A day that is closed, or of which more is stored, stays as it is."""
         ...
 
-    def sums(self, by: Sequence[str], since_s: int, until_s: int) -> Iterable[CostSum]:
-        """The sums of the days between two times, by some of `KEYS`, "day" and "cluster", in the order of the keys."""
+    def sums(
+        self, by: Sequence[str], since_s: int, until_s: int, where: Mapping[str, Collection[str]] | None = None
+    ) -> Iterable[CostSum]:
+        """The sums of the days between two times, by some of `KEYS`, "day" and "cluster", in the order of the keys.
+
+        Args:
+            by: the keys.
+            since_s: midnight of the first day, epoch seconds.
+            until_s: midnight after the last one.
+            where: only rows in which a key has one of these values.
+        """
         ...
 
     def rows(self, since_s: int, until_s: int) -> Iterable[CostRow]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gpuwise.model.changes import Change
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
@@ -253,6 +254,37 @@ class CostAnomaly:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredSaving:
+    """What an action has saved, by the cost of its workload after it against the same days of the week before it.
+
+    Attributes:
+        action: id of the action.
+        workload: "namespace/Kind/name".
+        change: the change.
+        since_s: midnight of the first whole day after it.
+        days: whole days that were measured since then, until it was taken back or another action followed.
+        predicted_usd: what its recommendation said for these days; None without a recommendation.
+        saved_usd: cost that these days would have had by the days before, less the cost that they had; below 0 if the
+            workload cost more. None if it cannot be measured.
+        low_usd, high_usd: its 90 % interval.
+        ended: why no later day counts: "undone", "reverted", "followed by a-..."; "" if it still counts.
+        why_none: why it cannot be measured, "" if it can.
+    """
+
+    action: str
+    workload: str
+    change: Change
+    since_s: int
+    days: int
+    predicted_usd: float | None
+    saved_usd: float | None
+    low_usd: float | None
+    high_usd: float | None
+    ended: str = ""
+    why_none: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyReport:
     """One week of the fleet, or another window of it.
 
@@ -284,6 +316,7 @@ class WeeklyReport:
         trend: up to 13 weeks of the cost history, oldest first; the last one is this week.
         budgets: of the month in which the report's last day is.
         anomalies: lasting steps in the cost of teams that began in the last four weeks, largest first.
+        measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
     """
 
@@ -312,3 +345,4 @@ class WeeklyReport:
     budgets: tuple[BudgetStatus, ...] = ()
     anomalies: tuple[CostAnomaly, ...] = ()
     time_zone: str = "UTC"
+    measured: tuple[MeasuredSaving, ...] = ()

@@ -163,6 +163,7 @@ _FILTERS = {
     "signed_usd": lambda value: f"{'+' if value >= 0 else ''}{wording.usd(value)}",
     "budget_state": spending_wording.budget_state,
     "cause": spending_wording.cause,
+    "measured_remark": spending_wording.measured_remark,
 }
 _GLOBALS = {
     "share": wording.share,

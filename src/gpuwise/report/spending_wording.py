@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from gpuwise.model.report import BudgetStatus, CostAnomaly, WeekCost
+from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost
 from gpuwise.report.wording import day, percent, usd
 
 _WEEK_D = 7
@@ -39,6 +39,19 @@ def cause(one: CostAnomaly) -> str:
         return f"{one.cause}; {change}"
     where = f" on {one.place}" if one.place else ""
     return f"{one.cause} of {one.workload}{where} ({percent(one.part)} of it); {change}"
+
+
+def measured_remark(one: MeasuredSaving) -> str:
+    """Why a saving is not measured, why it ended, or how it compares with the prediction; "" if as predicted."""
+    parts = [part for part in (one.why_none, one.ended) if part]
+    if one.saved_usd is not None and one.low_usd is not None and one.high_usd is not None:
+        if one.high_usd < 0:
+            parts.append("it costs more than before")
+        elif one.predicted_usd and one.high_usd < one.predicted_usd:
+            parts.append("less than predicted")
+        elif one.predicted_usd and one.low_usd > one.predicted_usd:
+            parts.append("more than predicted")
+    return "; ".join(parts)
 
 
 def change(weeks: Sequence[WeekCost]) -> str:
