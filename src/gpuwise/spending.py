@@ -1,14 +1,14 @@
 """What the cost history says: budgets, lasting steps, and the trend of the last weeks, for the CLI and the report."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gpuwise.finops import anomaly, causes
 from gpuwise.finops.budgets import HISTORY_S, status
 from gpuwise.finops.forecast import TooShort
 from gpuwise.finops.measured import BEFORE_D, applied
 from gpuwise.finops.measured import measured as finops_measured
-from gpuwise.finops.series import Calendar, Keys, by_keys, usd_by_day
+from gpuwise.finops.series import Calendar, by_keys, usd_by_day
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
 from gpuwise.model.command import Intent, Outcome
@@ -52,39 +52,49 @@ def budgets(
     since_s = now_s - now_s % DAY_S - HISTORY_S
     days = [day for day in history.days(since_s, end_s) if day.day_s <= now_s]
     calendar, until_s = Calendar.of(days), max((day.until_s for day in days), default=since_s)
+    span = since_s, min(end_s, until_s)
+    subjects = {by: _subjects(history, by, {one.value for one in asked if one.by == by}, span) for by in _keys(asked)}
     found = []
     for budget in asked:
-        costs, members = _costs_of(history, budget, since_s, min(end_s, until_s))
+        costs, members = subjects[budget.by].get(budget.value or None, ({}, frozenset()))
         concerned = [one for one in recommendations if members is None or str(one.workload) in members]
         found.append(status(budget, costs, calendar, now_s, until_s=until_s, recommendations=concerned))
     return tuple(found)
 
 
-def _costs_of(
-    history: CostHistory, budget: Budget, since_s: int, until_s: int
-) -> tuple[dict[int, CostSum], frozenset[str] | None]:
-    """The daily cost of a budget's subject, and its workloads; None for all."""
-    if budget.by in (FLEET, UNALLOCATED):
+Subject = tuple[Mapping[int, CostSum], frozenset[str] | None]
+"""The daily cost of one subject, by midnight, and its workloads; None for all."""
+
+
+def _keys(asked: Sequence[Budget]) -> set[str]:
+    for budget in asked:
+        if budget.by not in (FLEET, UNALLOCATED, *KEYS):
+            known = ", ".join((FLEET, UNALLOCATED, *KEYS))
+            raise InputError(f"finops.budgets: {budget.name!r} is by {budget.by!r}", hint=f"use one of {known}")
+    return {one.by for one in asked}
+
+
+def _subjects(
+    history: CostHistory, by: str, values: Collection[str], span: tuple[int, int]
+) -> Mapping[str | None, Subject]:
+    """The subjects of the budgets by one key, by their value: one query for all of them."""
+    if by in (FLEET, UNALLOCATED):
         costs: dict[int, CostSum] = {}
-        for one in history.sums(("day",), since_s, until_s):
-            day_s, only = int(one.keys[0] or 0), budget.by == UNALLOCATED
-            if only and not one.nobody:
-                continue
-            costs[day_s] = _added(costs.get(day_s), _free(one) if only else one)
-        return costs, None
-    if budget.by not in KEYS:
-        known = ", ".join((FLEET, UNALLOCATED, *KEYS))
-        raise InputError(f"finops.budgets: {budget.name!r} is by {budget.by!r}", hint=f"use one of {known}")
-    value = budget.value or None
-    where = {budget.by: {budget.value}} if budget.value else None
-    found = by_keys(history.sums(("day", budget.by, "namespace", "workload"), since_s, until_s, where))
-    costs = {}
-    for (key, _, _), of_day in found.items():
-        if key == value:
-            for day_s, one in of_day.items():
-                costs[day_s] = _added(costs.get(day_s), one)
-    members = frozenset(f"{namespace}/{workload}" for key, namespace, workload in found if key == value)
-    return costs, members
+        for one in history.sums(("day",), *span):
+            if by == FLEET or one.nobody:
+                day_s = int(one.keys[0] or 0)
+                costs[day_s] = _added(costs.get(day_s), one if by == FLEET else _free(one))
+        return dict.fromkeys((value or None for value in values), (costs, None))
+    where = {by: values} if all(values) else None  # what nothing names is no value
+    members: defaultdict[str | None, set[str]] = defaultdict(set)
+    for one in history.sums((by, "namespace", "workload"), *span, where):
+        key, namespace, workload = one.keys
+        members[None if key is None else str(key)].add(f"{namespace}/{workload}")
+    days = by_keys(history.sums(("day", by), *span, where))
+    return {
+        key: (days.get((key,), {}), frozenset(members[key]))
+        for key in (value or None for value in values)
+    }
 
 
 def _free(one: CostSum) -> CostSum:
@@ -115,7 +125,6 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
     first_s = now_s - now_s % DAY_S - HISTORY_S
     calendar = Calendar.of(history.days(first_s, now_s))
     subjects = by_keys(history.sums(("day", by), first_s, now_s))
-    parts: dict[Keys, dict[Keys, Mapping[int, CostSum]]] = {}
     found = []
     for (key,), costs in subjects.items():
         series = calendar.series(usd_by_day(costs))
@@ -125,21 +134,12 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
         steps = [one for one in every if calendar.first_s + one.start * DAY_S >= since_s]
         if not steps:
             continue
-        if not parts:  # rarely needed, and a row for each workload
-            parts = _details(history, by, first_s, now_s)
         name = f"{by} {key}" if key is not None else f"no {by}"
-        of_key = causes.details(parts[key,])
-        found += [causes.explained(name, one.start, series, calendar, of_key) for one in steps]
+        where = {by: {str(key)}} if key is not None else None
+        every_part = by_keys(history.sums(("day", by, *_DETAIL), first_s, now_s, where))
+        parts = causes.details({keys[1:]: of_day for keys, of_day in every_part.items() if keys[0] == key})
+        found += [causes.explained(name, one.start, series, calendar, parts) for one in steps]
     return tuple(sorted(found, key=lambda one: (-abs(one.usd_month), one.subject)))
-
-
-def _details(
-    history: CostHistory, by: str, since_s: int, until_s: int
-) -> dict[Keys, dict[Keys, Mapping[int, CostSum]]]:
-    found: defaultdict[Keys, dict[Keys, Mapping[int, CostSum]]] = defaultdict(dict)
-    for keys, costs in by_keys(history.sums(("day", by, *_DETAIL), since_s, until_s)).items():
-        found[keys[:1]][keys[1:]] = costs
-    return found
 
 
 def measured(

@@ -17,6 +17,8 @@ from gpuwise.report.subject import subject
 
 _TOP_ACTIONS = 5
 _TOP_WORKLOADS = 10
+_TOP_TEAMS = 100
+"""A reader looks at the most expensive ones; the JSON has all. 5,000 rows would be 4 MB of HTML."""
 
 # CommonMark's ASCII punctuation: a backslash before any of these makes it plain text.
 _MARKDOWN = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
@@ -116,6 +118,8 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "applicable": len(wording.applicable(report)),
         "advice": wording.advice(report)[:_TOP_ACTIONS],
         "advised": len(wording.advice(report)),
+        "teams": report.teams[:_TOP_TEAMS],
+        "more_teams": report.teams[_TOP_TEAMS:],
         "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
         "blocked": wording.blocked(report.blocked),
         "nothing_to_do": wording.nothing_to_do(report.blocked),

@@ -1,0 +1,139 @@
+"""The weekly report's history for 100,000 GPUs and 5,000 teams over 13 weeks, against limits of CPU time and memory.
+
+The history has a row for each of 10,000 workloads and 30 pools of unallocated time on each of 91 days; 20 teams have a
+lasting step. A new process reads it from the ledger's database as the report does: 13 weeks, 50 budgets with their
+forecasts, the steps of all teams with their causes, the savings of 500 actions; then it renders HTML, Markdown and JSON
+with all teams and workloads. CPU seconds are divided by `machine_factor`. Scoring the week is not part of it: the
+benchmark `scan` measures that. The figures:
+
+report_cpu_s      CPU seconds
+report_peak_gib   peak resident memory
+report_html_mb    size of the HTML
+report_history_mb size of the database
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from benchmarks.measure import at_most, in_a_process_of_its_own, machine_factor, remark, scaled
+
+from gpuwise import spending
+from gpuwise.finops.settings import Budget
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner, Price
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.profile import Limit
+from gpuwise.model.report import Bill, DataQuality, TeamCost, WeeklyReport, WorkloadCost
+from gpuwise.model.usage import DAY_S
+from gpuwise.report import render_html, render_json, render_markdown
+
+GOALS = {"report_cpu_s": at_most(60.0), "report_peak_gib": at_most(2.0), "report_html_mb": at_most(3.0)}
+
+WORKLOADS, TEAMS, DAYS = scaled(10_000, least=100), scaled(5_000, least=50), 91
+_GPUS_EACH = 10
+_END_S = 1_795_392_000  # Monday 2026-11-23 00:00 UTC
+_STEPS, _BUDGETS, _ACTIONS, _POOLS = 20, 50, 500, 30
+_H = 3_600.0
+
+
+def figures() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        _write(path)
+        found = in_a_process_of_its_own("benchmarks.report", path)
+        size_mb = path.stat().st_size / 1e6
+    remark(
+        f"report: {WORKLOADS:,} workloads of {TEAMS:,} teams, {DAYS} days; {found['steps']:.0f} steps in cost, "
+        f"{found['cpu_s']:.1f} s of CPU time"
+    )
+    return {
+        "report_cpu_s": found["cpu_s"] / machine_factor(),
+        "report_peak_gib": found["peak_gib"],
+        "report_html_mb": found["html_mb"],
+        "report_history_mb": size_mb,
+    }
+
+
+def _name(number: int) -> tuple[str, str]:
+    return f"space-{number % 200}", f"Deployment/service-{number}"
+
+
+def _write(path: Path) -> None:
+    """Ten GPUs for each workload, 16 to 22 hours a day on working days and a third less on the others."""
+    draw = np.random.default_rng(20_261_127)
+    level = draw.uniform(16.0, 22.0, WORKLOADS)
+    price = Price("H100-80GB", None, "eu-west-1", None, 3.0)
+    with SqliteLedger(path) as ledger:
+        for back in range(DAYS, 0, -1):
+            day_s = _END_S - back * DAY_S
+            share = (1.0 if (day_s // DAY_S + 3) % 7 < 5 else 0.65) * draw.normal(1.0, 0.03, WORKLOADS)
+            rows = []
+            for number in range(WORKLOADS):
+                team = number % TEAMS
+                grown = 1.6 if team < _STEPS and back <= 10 else 1.0
+                hours = min(24.0, level[number] * share[number] * grown) * _GPUS_EACH
+                owner = Owner(*_name(number), team=f"team-{team}", phase="inference")
+                rows.append(CostRow(day_s, owner, price, GpuSeconds(used=0.7 * hours * _H, idle=0.3 * hours * _H)))
+            free = GpuSeconds(unallocated=WORKLOADS * 2 * _H / _POOLS)
+            rows += [CostRow(day_s, NOBODY, price._replace(zone=f"zone-{pool}"), free) for pool in range(_POOLS)]
+            ledger.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True)], rows)
+
+
+def _actions() -> tuple[list[Intent], list[Outcome]]:
+    intents, outcomes = [], []
+    for number in range(min(_ACTIONS, WORKLOADS)):
+        namespace, name = _name(number)
+        ref = WorkloadRef(namespace, *name.split("/"), f"uid-{number}")
+        at_s = _END_S - (40 + number % 20) * DAY_S
+        intents.append(Intent(Command(f"a-{number}", f"r-{number}", ref, ScaleTo(1), "policy"), at_s, "1", {}, {}))
+        outcomes.append(Outcome(f"a-{number}", at_s, OutcomeStatus.APPLIED, None, ""))
+    return intents, outcomes
+
+
+def _empty() -> WeeklyReport:
+    """The part of the report that scoring yields: a row for each team and workload."""
+    teams = tuple(TeamCost(f"team-{one}", 2, 2_000.0, 600.0, 6_000.0, 1_800.0, 500.0) for one in range(TEAMS))
+    workloads = tuple(
+        WorkloadCost("/".join(_name(one)), f"team-{one % TEAMS}", "H100-80GB", 1_000.0, 300.0, 0.5, 3_000.0, 900.0,
+                     Limit.UNKNOWN, 0.0, None) for one in range(WORKLOADS)
+    )  # fmt: skip
+    whole = WORKLOADS * 1_000.0
+    bill = Bill(whole * _H, 0.7 * whole * _H, 0.3 * whole * _H, 0.0, 0.0, 3 * whole, 2.1 * whole, 0.9 * whole, 0, 0, 0)
+    return WeeklyReport(
+        "gpuwise.dev/weekly-report/v1", "2026-W47", _END_S - 7 * DAY_S, _END_S, _END_S, "bench", bill, (), teams,
+        workloads, (), (), (), 0.0, 0.0, DataQuality(WORKLOADS, WORKLOADS, 1.0, 0, ()), "none",
+    )  # fmt: skip
+
+
+def main() -> None:
+    report, actions = _empty(), _actions()
+    budgets = [Budget(f"budget {one}", 30_000.0, "team", f"team-{one}") for one in range(_BUDGETS)]
+    began_s = time.process_time()
+    with SqliteLedger(Path(sys.argv[1])) as ledger:
+        history = ledger.costs()
+        report = replace(
+            report,
+            trend=spending.weeks(history, _END_S),
+            budgets=spending.budgets(history, budgets, (), _END_S - 1),
+            anomalies=spending.anomalies(history, "team", _END_S - 28 * DAY_S, _END_S),
+            measured=spending.measured(history, *actions, _END_S),
+        )
+    html = render_html(report)
+    render_markdown(report)
+    render_json(report)
+    cpu_s = time.process_time() - began_s
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    steps = len(report.anomalies)
+    print(json.dumps({"cpu_s": cpu_s, "peak_gib": peak_gib, "html_mb": len(html.encode()) / 1e6, "steps": steps}))
+
+
+if __name__ == "__main__":
+    main()
