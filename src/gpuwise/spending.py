@@ -91,10 +91,7 @@ def _subjects(
         key, namespace, workload = one.keys
         members[None if key is None else str(key)].add(f"{namespace}/{workload}")
     days = by_keys(history.sums(("day", by), *span, where))
-    return {
-        key: (days.get((key,), {}), frozenset(members[key]))
-        for key in (value or None for value in values)
-    }
+    return {key: (days.get((key,), {}), frozenset(members[key])) for key in (value or None for value in values)}
 
 
 def _free(one: CostSum) -> CostSum:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 from rich.text import Text
@@ -20,6 +21,7 @@ from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, 
 from gpuwise.model.cost import KEYS
 from gpuwise.model.errors import InputError
 from gpuwise.report import wording as written
+from gpuwise.report.spending_wording import date
 from gpuwise.wiring import cost_history
 
 _BY = (*KEYS, "cluster", "day")
@@ -65,10 +67,23 @@ def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: i
             )
         until_s = min(asked.end_s, at_s)
         missing = gaps(known, asked.start_s, until_s)
-        found = allocation(history.sums(by, asked.start_s, asked.end_s), by, Spread(spread), missing)
+        found = _dated(allocation(history.sums(by, asked.start_s, asked.end_s), by, Spread(spread), missing))
     if missing and form != "table":
         err.print(Text(f"{asked.name}: {missing}", "yellow"))
     _WRITERS[form](found, asked)
+
+
+def _dated(found: Allocation) -> Allocation:
+    """Replace midnights by dates, and sort the lines by them."""
+    if "day" not in found.by:
+        return found
+    at = found.by.index("day")
+
+    def dated(keys: tuple[str | None, ...]) -> tuple[str | None, ...]:
+        return (*keys[:at], date(int(keys[at] or 0)), *keys[at + 1 :])
+
+    lines = sorted((replace(one, keys=dated(one.keys)) for one in found.lines), key=lambda one: one.keys[at] or "")
+    return replace(found, lines=tuple(lines))
 
 
 def _table(found: Allocation, asked: Days) -> None:
@@ -77,7 +92,7 @@ def _table(found: Allocation, asked: Days) -> None:
     title = f"Cost by {', '.join(found.by)}, {asked.name}"
     show.put(listing(title, columns, rows, width=out.width))
     if found.missing:
-        show.put(Text(f"{found.missing}: the sums are of the other days.", "yellow"))
+        show.put(Text(f"{found.missing}: the sums are of what is known.", "yellow"))
     if found.total.unpriced_gpu_h > 0:
         hours = written.gpu_hours(found.total.unpriced_gpu_h)
         show.put(Text(f"{hours} have no price and are not part of the dollars.", "yellow"))
