@@ -131,6 +131,15 @@ def test_days_that_are_missing_are_not_days_without_cost():
     assert some.forecast_usd == pytest.approx(whole.forecast_usd, rel=0.03)
 
 
+@pytest.mark.parametrize("days", [90, 17])
+def test_days_of_the_month_that_are_missing_are_estimated_and_not_free(days):
+    """22 days of November are over. Ten of them, or the five before a history of 17 days, are not in the history."""
+    missing = range(6, 16) if days == 90 else ()
+    found = only(history(daily(steady, days=days), days=days, missing=missing), Budget("ml", 4_900.0, "team", "ml"))
+    assert found.forecast_usd == pytest.approx(5_100, rel=0.03)
+    assert (found.state, found.low_usd < 4_500, found.high_usd > 5_100) == ("breach", True, True)
+
+
 def test_what_no_pod_was_allocated_has_a_budget_and_the_whole_bill():
     costs = history(daily(steady))
     assert only(costs, Budget("free", 100.0, "unallocated")).actual_usd == pytest.approx(22 * 20)
