@@ -118,14 +118,16 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
         every = anomaly.steps(series)
         if isinstance(every, TooShort):
             continue
-        steps = [one for one in every if calendar.first_s + one.start * DAY_S >= since_s]
+        starts = [0, *(one.start for one in every), len(series)]
+        levels = zip(starts, starts[1:], starts[2:], strict=False)
+        steps = [one for one in levels if calendar.first_s + one[1] * DAY_S >= since_s]
         if not steps:
             continue
         if not parts:  # rarely needed, and a row for each workload
             parts = _details(history, by, first_s, now_s)
         name = f"{by} {key}" if key is not None else f"no {by}"
         of_key = causes.details(parts[key,])
-        found += [causes.explained(name, one.start, series, calendar, of_key) for one in steps]
+        found += [causes.explained(name, one, series, calendar, of_key) for one in steps]
     return tuple(sorted(found, key=lambda one: (-abs(one.usd_month), one.subject)))
 
 
