@@ -128,14 +128,16 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
         every = anomaly.steps(series)
         if isinstance(every, TooShort):
             continue
-        steps = [one for one in every if calendar.first_s + one.start * DAY_S >= since_s]
+        starts = [0, *(one.start for one in every), len(series)]
+        levels = zip(starts, starts[1:], starts[2:], strict=False)
+        steps = [one for one in levels if calendar.first_s + one[1] * DAY_S >= since_s]
         if not steps:
             continue
         name = f"{by} {key}" if key is not None else f"no {by}"
         where = {by: {str(key)}} if key is not None else None
         every_part = by_keys(history.sums(("day", by, *_DETAIL), first_s, now_s, where))
         parts = causes.details({keys[1:]: of_day for keys, of_day in every_part.items() if keys[0] == key})
-        found += [causes.explained(name, one.start, series, calendar, parts) for one in steps]
+        found += [causes.explained(name, one, series, calendar, parts) for one in steps]
     return tuple(sorted(found, key=lambda one: (-abs(one.usd_month), one.subject)))
 
 

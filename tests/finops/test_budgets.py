@@ -94,6 +94,15 @@ def test_a_step_in_one_teams_use_moves_that_teams_date_alone_and_is_one_anomaly_
     assert spending.anomalies(history(before), "team", NOW_S - 28 * DAY_S, NOW_S) == ()
 
 
+def test_a_step_that_another_one_followed_is_explained_by_its_own_days():
+    """200 dollars a day, 600 for ten days from the 25th day back on, and 20 since: 400 more, then 580 less."""
+    rows = daily(lambda back: 100.0 if back > 25 else 300.0 if back > 15 else 10.0)
+    down, up = spending.anomalies(history(rows), "team", NOW_S - 28 * DAY_S, NOW_S)
+    assert [one.since_s for one in (up, down)] == [TODAY - 25 * DAY_S, TODAY - 15 * DAY_S]
+    assert (up.cause, up.before_usd_day, up.after_usd_day) == ("more GPU time", 200.0, 600.0)
+    assert (down.cause, down.before_usd_day, down.after_usd_day) == ("less GPU time", 600.0, 20.0)
+
+
 def test_another_price_is_named_as_the_cause():
     higher = replace_price(3.0)
     rows = [row(TODAY - back * DAY_S, 100.0, price=higher if back <= 10 else PRICE) for back in range(90, 0, -1)]
@@ -129,6 +138,15 @@ def test_days_that_are_missing_are_not_days_without_cost():
     whole = only(history(daily(steady)), Budget("ml", 5_000.0, "team", "ml"))
     some = only(history(daily(steady), missing=(30, 31, 40)), Budget("ml", 5_000.0, "team", "ml"))
     assert some.forecast_usd == pytest.approx(whole.forecast_usd, rel=0.03)
+
+
+@pytest.mark.parametrize("days", [90, 17])
+def test_days_of_the_month_that_are_missing_are_estimated_and_not_free(days):
+    """22 days of November are over. Ten of them, or the five before a history of 17 days, are not in the history."""
+    missing = range(6, 16) if days == 90 else ()
+    found = only(history(daily(steady, days=days), days=days, missing=missing), Budget("ml", 4_900.0, "team", "ml"))
+    assert found.forecast_usd == pytest.approx(5_100, rel=0.03)
+    assert (found.state, found.low_usd < 4_500, found.high_usd > 5_100) == ("breach", True, True)
 
 
 def test_what_no_pod_was_allocated_has_a_budget_and_the_whole_bill():

@@ -1,5 +1,7 @@
 """The audit trail: what is wrong with a ledger and where, who did what, and a role that cannot change rows."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -12,6 +14,7 @@ from gpuwise.memory.ledger import SqlLedger
 from gpuwise.memory.ledger_audit import entries, problems
 from gpuwise.memory.ledger_database import postgresql
 from gpuwise.model.command import Directive, Outcome, OutcomeStatus, Term
+from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Price
 from gpuwise.model.errors import InputError, LedgerError
 
 
@@ -95,9 +98,21 @@ ROLE = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
     "GRANT INSERT ON {schema}.events TO {role}",
-    "GRANT INSERT, DELETE ON {schema}.findings, {schema}.open_intents, {schema}.verified TO {role}",
+    (
+        "GRANT INSERT, DELETE ON {schema}.findings, {schema}.open_intents, {schema}.verified, {schema}.cost_days,"
+        " {schema}.costs TO {role}"
+    ),
 )
 """The rights of docs/ledger.md."""
+
+COST = CostRow(0, NOBODY, Price("H100-80GB", usd_per_gpu_h=2.0), GpuSeconds(unallocated=3_600.0))
+
+
+def test_the_manual_grants_the_rights_of_these_tests():
+    manual = Path(__file__).parents[2].joinpath("docs/ledger.md").read_text(encoding="utf-8")
+    for grant in ROLE[2:]:
+        bare = grant.replace("{schema}.", "").replace("SCHEMA {schema}", "SCHEMA public").format(role="gpuwise")
+        assert f"{bare};" in manual
 
 
 def test_i25_a_role_without_the_rights_to_update_and_delete_is_enough(postgresql_server):
@@ -113,6 +128,9 @@ def test_i25_a_role_without_the_rights_to_update_and_delete_is_enough(postgresql
         assert spend(ledger, 1)
         ledger.record_outcome(Outcome("a-1", 1_005, OutcomeStatus.APPLIED, None, "2 to 0"))
         ledger.record_run(2_000, [], [])
+        ledger.costs().record([CostDay(0, 0, 43_200, closed=False)], [COST])
+        ledger.costs().record([CostDay(0, 0, 86_400, closed=True)], [COST])
+        assert list(ledger.costs().rows(0, 86_400)) == [COST]
         ledger.verify(whole=True)
         for statement in (
             "UPDATE events SET body = ''",

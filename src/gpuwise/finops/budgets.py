@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gpuwise.finops.forecast import Forecast, TooShort, forecast
-from gpuwise.finops.series import Calendar, mean_of
+from gpuwise.finops.forecast import Forecast, Sum, TooShort, forecast
+from gpuwise.finops.series import Calendar, Floats, mean_of
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.model.cost import CostSum
 from gpuwise.model.moment import month_of
@@ -16,6 +16,8 @@ from gpuwise.model.usage import DAY_S
 HISTORY_S = 120 * DAY_S
 """How much of the history a forecast uses: four months, with at least three of each day of a month."""
 _WEEK_D = 7
+_GAP_D = 28
+"""Complete days whose mean a missing day counts as: four of each day of the week."""
 _MONTH_D = 365.25 / 12
 
 
@@ -36,7 +38,9 @@ def status(
     """Compare a budget with the cost of the month that contains an instant.
 
     The forecast of the month is the cost of its complete days, and the forecast of the days after the last complete day
-    of the history, from the daily cost until then.
+    of the history, from the daily cost until then. A day of the month that is missing before that counts as the mean of
+    the last four weeks, at least as the part of it that is known; the interval has that part, and the largest of those
+    days.
 
     Args:
         budget: the budget.
@@ -55,13 +59,15 @@ def status(
     path: list[tuple[int, float]] = []
     if found is not None:
         settled = sum(one.usd.capacity for day_s, one in of_month.items() if calendar.at(day_s) is not None)
+        gap = _missing(series, calendar, of_month, start_s)
+        settled += gap.mean
         if calendar.end_s < end_s:
             steps = (end_s - max(calendar.end_s, start_s)) // DAY_S
             skipped = len(found.mean) - steps  # a month that began after the last complete day
             rest, before = found.sum_of(len(found.mean)), found.sum_of(skipped)
             expected = max(actual, settled + rest.mean - before.mean)
-            low = max(actual, settled + rest.low - before.high if skipped else settled + rest.low)
-            high = max(actual, settled + rest.high - before.low if skipped else settled + rest.high)
+            low = max(actual, settled + gap.low - gap.mean + rest.low - (before.high if skipped else 0.0))
+            high = max(actual, settled + gap.high - gap.mean + rest.high - (before.low if skipped else 0.0))
             sums = settled + np.cumsum(found.mean[skipped:])
             path = [(max(calendar.end_s, start_s) + at * DAY_S, float(one)) for at, one in enumerate(sums)]
         else:
@@ -89,9 +95,16 @@ def status(
     )
 
 
-def _forecast(
-    series: "np.ndarray[tuple[int], np.dtype[np.float64]]", calendar: Calendar, start_s: int, end_s: int
-) -> tuple[Forecast | None, str]:
+def _missing(series: Floats, calendar: Calendar, of_month: Mapping[int, CostSum], start_s: int) -> Sum:
+    """The cost of the days of a month before the last complete day that are missing, or known in part."""
+    known = series[-_GAP_D:][~np.isnan(series[-_GAP_D:])]
+    days = [day_s for day_s in range(start_s, calendar.end_s, DAY_S) if calendar.at(day_s) is None]
+    parts = np.array([of_month[day_s].usd.capacity if day_s in of_month else 0.0 for day_s in days])
+    usual, most = float(known.mean()), float(known.max())  # a series ends with a complete day
+    return Sum(float(np.maximum(parts, usual).sum()), float(parts.sum()), float(np.maximum(parts, most).sum()))
+
+
+def _forecast(series: Floats, calendar: Calendar, start_s: int, end_s: int) -> tuple[Forecast | None, str]:
     if not len(series):
         return None, "the cost history has no complete day"
     horizon = max(0, (end_s - calendar.end_s) // DAY_S)

@@ -40,7 +40,9 @@ def _text(key: str | int | None) -> str | None:
     return None if key is None else str(key)
 
 
-def explained(subject: str, start: int, usd: Floats, calendar: Calendar, parts: list[Detail]) -> CostAnomaly:
+def explained(
+    subject: str, bounds: tuple[int, int, int], usd: Floats, calendar: Calendar, parts: list[Detail]
+) -> CostAnomaly:
     """Explain a step: the part with the largest share of it, and whether its GPU time or its price changed.
 
     The difference of a part is divided as usual for two factors: what its hours changed at the earlier price is more or
@@ -48,12 +50,13 @@ def explained(subject: str, start: int, usd: Floats, calendar: Calendar, parts: 
 
     Args:
         subject: whose cost it is.
-        start: first day of the step, place in the series.
+        bounds: first days of the level before, of the step, and of the level after it, places in the series.
         usd: daily cost of the subject, shape (days,).
         calendar: the days.
         parts: all parts of the subject's cost.
     """
-    before, after = slice(max(0, start - _COMPARED_D), start), slice(start, None)
+    first, start, end = bounds
+    before, after = slice(max(first, start - _COMPARED_D), start), slice(start, end)
     levels = [mean_of(usd[one]) or 0.0 for one in (before, after)]
     largest, delta, cause = None, 0.0, "more GPU time" if levels[1] > levels[0] else "less GPU time"
     for part in parts:

@@ -234,7 +234,7 @@ class CostAnomaly:
     Attributes:
         subject: whose: "team ml".
         since_s: midnight of its first day.
-        before_usd_day, after_usd_day: mean daily cost before and since.
+        before_usd_day, after_usd_day: mean daily cost before and since, until the next step.
         usd_month: what the difference is in a month.
         cause: "more GPU time", "less GPU time" or "another price".
         workload: "namespace/Kind/name" with the largest part of the difference; None if the time is nobody's.
