@@ -118,6 +118,18 @@ def test_who_gpu_time_is_allocated_to(labels, tags, named):
     assert (owner.namespace, owner.workload, owner.endpoint) == ("apps", "Deployment/chat", "chat")
 
 
+@pytest.mark.parametrize(
+    ("value", "team"),
+    [
+        *(("\x1b[31mred\x07", "[31mred"), ("a\r\n b", "a b"), ("nul\0", "nul"), ("\ud800x\u202e", "x")),
+        *((" \t", None), ("x" * 300, "x" * 253), ("R&D Zürich 東京", "R&D Zürich 東京")),
+    ],
+)
+def test_an_annotation_is_one_line_that_every_terminal_and_database_takes(value, team):
+    one = replace(workload("a", ()), annotations={"gpuwise.dev/team": value})
+    assert owner_of(one.ref, one, None, Tags()).team == team
+
+
 def test_deleted_workloads_belong_to_their_namespace():
     owner = owner_of(deleted_ref("apps"), None, SPACE, Tags())
     assert (owner.team, owner.workload, owner.phase, owner.endpoint) == ("platform", None, None, None)
