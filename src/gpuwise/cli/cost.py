@@ -5,6 +5,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import repeat
 
 import click
 from rich.text import Text
@@ -17,9 +19,10 @@ from gpuwise.cli.options import ledger_only, now
 from gpuwise.cli.windows import HELP, Days, days_of
 from gpuwise.config import Config
 from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, gaps
-from gpuwise.model.cost import KEYS
+from gpuwise.model.cost import KEYS, CostSum
 from gpuwise.model.errors import InputError
 from gpuwise.report import wording as written
+from gpuwise.report.spending_wording import date
 from gpuwise.wiring import cost_history
 
 _BY = (*KEYS, "cluster", "day")
@@ -65,10 +68,19 @@ def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: i
             )
         until_s = min(asked.end_s, at_s)
         missing = gaps(known, asked.start_s, until_s)
-        found = allocation(history.sums(by, asked.start_s, asked.end_s), by, Spread(spread), missing)
+        sums = map(_dated, repeat(by), history.sums(by, asked.start_s, asked.end_s))
+        found = allocation(sums, by, Spread(spread), missing)
     if missing and form != "table":
         err.print(Text(f"{asked.name}: {missing}", "yellow"))
     _WRITERS[form](found, asked)
+
+
+def _dated(by: tuple[str, ...], one: CostSum) -> CostSum:
+    """The sum with its day as a date, "2026-11-02", for its midnight in seconds."""
+    keys = (
+        date(int(key)) if name == "day" and key is not None else key for name, key in zip(by, one.keys, strict=True)
+    )
+    return replace(one, keys=tuple(keys))
 
 
 def _table(found: Allocation, asked: Days) -> None:
