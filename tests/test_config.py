@@ -81,6 +81,12 @@ BAD_FILES = {
         "policy: {approvals: {above_gpus: yes}}",
         r"policy\.approvals\.above_gpus is True: it is not a number",
     ),
+    "a budget by an unknown key": (
+        "finops: {budgets: [{name: x, usd: 5, by: squad}]}\n",
+        r"finops\.budgets\.0\.by is 'squad'.*fleet\|unallocated\|.*team",
+    ),
+    "a budget without end": ("finops: {budgets: [{name: x, usd: .inf}]}\n", r"finops\.budgets\.0\.usd is inf"),
+    "tags of an unknown key": ("finops: {tags: {teem: [squad]}}\n", r"finops\.tags\.teem.*organisation\|team"),
 }
 
 

@@ -398,7 +398,7 @@ class Pipeline:
         open_s = [day.day_s for day in days_of(whole) if day.day_s not in closed and day.day_s >= start_s]
         if open_s:
             part = replace(whole, start_s=min(open_s))
-            history.record(days_of(part), daily_costs(part, Tags(self.settings.finops.tags)))
+            history.record(days_of(part), daily_costs(part))
 
     def period(self, survey: Survey, now_s: int) -> Period:
         """Return the input of the cost calculation: the use that a survey found, in its window.
@@ -418,6 +418,7 @@ class Pipeline:
             listed=self.usage.lists_allocations,
             past=survey.past,
             deleted_in=survey.deleted_in,
+            tags=Tags(self.settings.finops.tags),
         )
 
 

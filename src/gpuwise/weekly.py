@@ -13,6 +13,7 @@ from gpuwise.decide.question import Situation
 from gpuwise.finops import compile_report, still_there
 from gpuwise.finops.trend import WEEK_S, monday_of
 from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
@@ -40,13 +41,32 @@ def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: 
     found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
-    loop.record_costs(survey, now_s)
+    unwritten = tuple(_recorded(loop, survey, now_s))
     report = replace(summary(loop, survey, week=week, now_s=now_s), time_zone=time_zone)
-    notes = [*report.quality.notes, *_of_zone(window, time_zone)]
+    notes = [*report.quality.notes, *unwritten, *_of_zone(window, time_zone), *_of_prices(report)]
     with_prices = loop.ledger.prices()
     if found and with_prices not in ("", loop.prices.version):
         notes.append(f"The savings were computed with {with_prices}, the bill with {loop.prices.version}.")
     return replace(report, quality=replace(report.quality, notes=tuple(notes)))
+
+
+def _recorded(loop: Pipeline, survey: Survey, now_s: int) -> Iterator[str]:
+    """Add the days to the cost history; yield why that was not possible, as for a role that may only read."""
+    try:
+        loop.record_costs(survey, now_s)
+    except LedgerError as error:
+        yield f"The week was not added to the cost history: {error}."
+
+
+def _of_prices(found: WeeklyReport) -> Iterator[str]:
+    """Yield that the history has another sum for the week: its days were counted with the prices of their time."""
+    kept = next((one for one in found.trend if one.week == found.week), None)
+    same_days = found.time_zone == "UTC" and kept is not None and kept.days * DAY_S == found.end_s - found.start_s
+    if kept is not None and same_days and abs(kept.usd - found.bill.capacity_usd) >= 0.01 * max(1.0, kept.usd / 1e6):
+        yield (
+            f"The cost history has this week with ${kept.usd:,.2f}, and the bill ${found.bill.capacity_usd:,.2f}: "
+            "its days were counted with the prices and the usage of their time."
+        )
 
 
 def _of_zone(window: Window, time_zone: str) -> Iterator[str]:

@@ -241,7 +241,7 @@ def test_the_case_plan_not_deed_is_blocked_where_the_effect_would_be(start_clust
 @pytest.mark.parametrize(
     ("name", "file", "problem"),
     [
-        ("price-file-euros", "prices.csv", "currency is 'EUR'; gpuwise computes in US dollars"),
+        ("price-file-euros", "prices.csv", "currency is 'EUR'; usd_per_gpu_h is in US dollars"),
         ("price-file-partial", "prices-typo.csv", "usd_per_gpu_h is '3_500'"),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from tests.finops.test_report import MONDAY, NEXT, PRICES, node, used, week, weeks, workload
 
 from gpuwise.finops import Tags, bill, daily_costs, days_of
@@ -19,10 +19,17 @@ def close(value):
     return pytest.approx(value, rel=1e-9, abs=1e-3)
 
 
+def known(one):
+    """The period of a whole fleet until the last sampled day: after it, nothing is known."""
+    days = days_of(replace(one, selection=None))
+    assume(days)
+    return replace(one, selection=None, end_s=min(one.end_s, days[-1].day_s + DAY_S))
+
+
 @given(weeks())
 def test_the_rows_of_a_period_sum_to_its_bill_class_by_class(one):
-    one = replace(one, selection=None)
-    rows, whole = daily_costs(one, Tags()), bill(one)
+    one = known(one)
+    rows, whole = daily_costs(one), bill(one)
     for name in CLASSES:
         assert sum(getattr(row.time, name) for row in rows) == close(getattr(whole, f"{name}_gpu_s"))
         priced = ((getattr(row.time, name), row.price.usd_per_gpu_h) for row in rows)
@@ -34,8 +41,8 @@ def test_the_rows_of_a_period_sum_to_its_bill_class_by_class(one):
 
 @given(weeks())
 def test_the_sums_by_any_key_are_those_of_the_rows(one):
-    one = replace(one, selection=None)
-    rows = daily_costs(one, Tags())
+    one = known(one)
+    rows = daily_costs(one)
     with SqliteLedger(Path(":memory:")) as ledger:
         history = ledger.costs()
         history.record(days_of(one), rows)
@@ -53,7 +60,7 @@ def test_the_sums_by_any_key_are_those_of_the_rows(one):
 def history_of(*periods):
     ledger = SqliteLedger(Path(":memory:"))
     for one in periods:
-        ledger.costs().record(days_of(one), daily_costs(one, Tags()))
+        ledger.costs().record(days_of(one), daily_costs(one))
     return ledger.costs()
 
 
@@ -92,7 +99,7 @@ def test_the_days_of_another_cluster_are_its_own():
     one, ledger = fleet(), SqliteLedger(Path(":memory:"))
     for cluster in ("a", "b"):
         ledger.belongs_to(cluster)
-        ledger.costs().record(days_of(one), daily_costs(one, Tags()))
+        ledger.costs().record(days_of(one), daily_costs(one))
     assert usd(ledger.costs()) == close(7 * 24 * 6.0)
     ledger.belongs_to("")
     assert {found.keys for found in ledger.costs().sums(("cluster",), MONDAY, NEXT)} == {("a",), ("b",)}
@@ -118,11 +125,38 @@ def test_who_gpu_time_is_allocated_to(labels, tags, named):
     assert (owner.namespace, owner.workload, owner.endpoint) == ("apps", "Deployment/chat", "chat")
 
 
+@pytest.mark.parametrize(
+    ("value", "team"),
+    [
+        *(("\x1b[31mred\x07", "[31mred"), ("a\r\n b", "a b"), ("nul\0", "nul"), ("\ud800x\u202e", "x")),
+        *((" \t", None), ("x" * 300, "x" * 253), ("R&D Zürich 東京", "R&D Zürich 東京")),
+    ],
+)
+def test_an_annotation_is_one_line_that_every_terminal_and_database_takes(value, team):
+    one = replace(workload("a", ()), annotations={"gpuwise.dev/team": value})
+    assert owner_of(one.ref, one, None, Tags()).team == team
+
+
 def test_deleted_workloads_belong_to_their_namespace():
     owner = owner_of(deleted_ref("apps"), None, SPACE, Tags())
     assert (owner.team, owner.workload, owner.phase, owner.endpoint) == ("platform", None, None, None)
 
 
 def test_time_that_no_pod_was_allocated_is_nobodys():
-    free = [row for row in daily_costs(fleet(), Tags()) if row.owner == NOBODY]
+    free = [row for row in daily_costs(fleet()) if row.owner == NOBODY]
     assert sum(row.time.unallocated for row in free) / 3600 == close(7 * 24 * 8 - 7 * 24)
+
+
+def test_days_after_the_last_sample_are_not_known_and_not_stored():
+    """A recording that ended, or a Prometheus that does not answer: three days without any sample of the fleet."""
+    one = fleet()
+    [(ref, use)] = [(ref, use) for ref, use in one.billed.items() if use.days]
+    until_s = MONDAY + 4 * DAY_S
+    cut = replace(
+        use,
+        days=tuple(day for day in use.days if day.start_s < until_s),
+        sampled_gpu_s={day_s: gpu_s for day_s, gpu_s in use.sampled_gpu_s.items() if day_s < until_s},
+    )
+    ended = replace(one, billed={**one.billed, ref: cut})
+    assert [day.day_s for day in days_of(ended)] == [MONDAY + at * DAY_S for at in range(4)]
+    assert {row.day_s for row in daily_costs(ended)} == {day.day_s for day in days_of(ended)}

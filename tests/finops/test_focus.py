@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.finops.focus_rules import MANDATORY, origins, read, rules
+from tests.finops.test_daily import known
 from tests.finops.test_report import MONDAY, node, used, week, weeks, workload
 
 from gpuwise.cli.focus_files import write_json
-from gpuwise.finops import Tags, bill, daily_costs, days_of
+from gpuwise.finops import bill, daily_costs, days_of
 from gpuwise.finops.focus import COLUMNS, PRICE_DIGITS, QUANTITY_DIGITS, Account, focus_rows, rounded, unpriced
 from gpuwise.model.cost import CLASSES, NOBODY, CostDay, CostRow, GpuSeconds, Owner, Price
 from gpuwise.model.inventory import CapacityType
@@ -36,7 +37,7 @@ def small():
     nodes = [node("h0", "H100-80GB"), node("s0", "H100-80GB", CapacityType.SPOT), node("x", None)]
     pairs = [(chat, used(chat.ref, [(20, 3.3)] * 5)), (train, used(train.ref, [(7.123, 1)] * 7, nodes=("s0",)))]
     one = week(nodes, pairs)
-    return daily_costs(one, Tags()), days_of(one)
+    return daily_costs(one), days_of(one)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -49,7 +50,7 @@ def test_a_small_export_keeps_each_rule_of_the_specification(name):
 @given(weeks())
 def test_the_export_of_a_random_fleet_keeps_every_rule(one):
     one = replace(one, selection=None)
-    charges = exported(daily_costs(one, Tags()), days_of(one))
+    charges = exported(daily_costs(one), days_of(one))
     assert {name: broken for name, rule in RULES.items() if (broken := rule(charges))} == {}
 
 
@@ -82,8 +83,8 @@ def test_every_mandatory_column_is_found_missing():
 
 @given(weeks())
 def test_the_charges_sum_to_the_bill_and_those_of_an_origin_to_the_origin(one):
-    one = replace(one, selection=None)
-    costs, whole = daily_costs(one, Tags()), bill(one)
+    one = known(one)
+    costs, whole = daily_costs(one), bill(one)
     charges = exported(costs, days_of(one))
     for name in CLASSES:
         total = sum((row["BilledCost"] for row in charges if row["x_gpuwise_class"] == name), Decimal())

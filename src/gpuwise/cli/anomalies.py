@@ -28,10 +28,7 @@ from gpuwise.wiring import cost_history
 @now
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def anomalies(config: Config, by: str, days: int, now_s: int | None, form: str) -> None:
-    """Find lasting steps in the daily cost of teams, projects or another key, and what caused them.
-
-    It reads the cost history alone. A step is reported once, with its first day.
-    """
+    """Find lasting steps in the daily cost of teams or others, and their cause."""
     at_s = now_s or int(time.time())
     with cost_history(config) as history:
         found = find(history, by, at_s - days * DAY_S, at_s)

@@ -26,10 +26,7 @@ from gpuwise.wiring import cost_history, open_ledger
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
 def budget(context: click.Context, config: Config, now_s: int | None, form: str) -> None:
-    """Compare the budgets in finops.budgets with the month's cost and its forecast.
-
-    It reads the cost history alone. Exit status 2: a budget is exceeded, or expected to be.
-    """
+    """Compare the budgets in finops.budgets with the month's cost and its forecast."""
     if not config.finops.budgets:
         raise InputError("there is no budget", hint="add finops.budgets to the configuration: docs/cost.md")
     at_s = now_s or int(time.time())

@@ -32,9 +32,15 @@ COMMANDS = {
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),
     "ledger": ("gpuwise.cli.ledger", "Verify the ledger, or show it as an audit trail."),
-    "cost": ("gpuwise.cli.cost", "Show the cost by team, project, model or another key; the lines sum to the bill."),
-    "budget": ("gpuwise.cli.budget", "Compare budgets with the month's cost and its forecast."),
-    "anomalies": ("gpuwise.cli.anomalies", "Find lasting steps in somebody's daily cost, and what caused them."),
+    "cost": (
+        "gpuwise.cli.cost",
+        "Show the cost by team, project, model or another key; it sums to the bill.",
+    ),
+    "budget": ("gpuwise.cli.budget", "Compare the budgets in finops.budgets with the month's cost and its forecast."),
+    "anomalies": (
+        "gpuwise.cli.anomalies",
+        "Find lasting steps in the daily cost of teams or others, and their cause.",
+    ),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "export": ("gpuwise.cli.export", "Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet."),
     "commitments": (

@@ -49,11 +49,7 @@ def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str
 @now
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: int | None, form: str) -> None:
-    """Show the cost by team, project, model or another key; the lines sum to the bill, to the cent.
-
-    It reads the history that `gpuwise scan`, `plan`, `run` and `serve` keep beside the ledger. Prices are those of the
-    time when each day was counted.
-    """
+    """Show the cost by team, project, model or another key; it sums to the bill."""
     at_s = now_s or int(time.time())
     asked = days_of(window, at_s)
     with cost_history(config) as history:

@@ -95,7 +95,8 @@ def allocation(
     """
     parts = [part for found in sums for part in _parts(found) if part.time.capacity > 0.0]
     cents = rounded([part.usd.capacity * 100.0 for part in parts])
-    lines = [_line(part, money) for part, money in zip(parts, cents, strict=True)]
+    idle = rounded([part.usd.idle * 100.0 for part in parts])
+    lines = [_line(part, *money) for part, *money in zip(parts, cents, idle, strict=True)]
     if spread is not Spread.NONE:
         lines = _spread(lines, spread)
     order = ("allocated", "outside", *OVERHEAD)
@@ -123,7 +124,7 @@ def _parts(found: CostSum) -> Iterable[_Part]:
         )
 
 
-def _line(part: _Part, cents: int) -> CostLine:
+def _line(part: _Part, cents: int, idle: int) -> CostLine:
     hours, unpriced = part.time.capacity / HOUR_S, part.unpriced.capacity / HOUR_S
     priced = unpriced < hours
     return CostLine(
@@ -134,13 +135,13 @@ def _line(part: _Part, cents: int) -> CostLine:
         unknown_gpu_h=part.time.unknown / HOUR_S,
         unpriced_gpu_h=unpriced,
         cents=cents if priced else None,
-        idle_cents=min(cents, round(part.usd.idle * 100.0)) if priced else None,
+        idle_cents=min(cents, idle) if priced else None,
     )
 
 
 def _spread(lines: Sequence[CostLine], spread: Spread) -> list[CostLine]:
     shared = [one for one in lines if one.kind in OVERHEAD and one.cents is not None]
-    others = [one for one in lines if one.kind not in OVERHEAD and one.cents is not None]
+    others = [one for one in lines if one.kind == "allocated" and one.cents is not None]
     weights = [1.0 if spread is Spread.EVEN else float(one.cents or 0) for one in others]
     amount, whole = sum(one.cents or 0 for one in shared), sum(weights)
     if not whole:

@@ -23,7 +23,8 @@ _MONTH_D = 365.25 / 12
 
 def subject(budget: Budget) -> str:
     """What a budget is for, for people: "team ml"."""
-    return budget.by if budget.by in (FLEET, UNALLOCATED) else f"{budget.by} {budget.value}"
+    named = f"{budget.by} {budget.value}" if budget.value else f"no {budget.by}"
+    return budget.by if budget.by in (FLEET, UNALLOCATED) else named
 
 
 def status(
@@ -72,7 +73,7 @@ def status(
             path = [(max(calendar.end_s, start_s) + at * DAY_S, float(one)) for at, one in enumerate(sums)]
         else:
             expected = low = high = actual
-    breach_s = _breach(budget.usd, of_month, path)
+    breach_s = _breach(budget.usd, of_month, path, now_s)
     chosen, saved = _remedies(budget, expected, recommendations, left_s=end_s - max(now_s, start_s))
     return BudgetStatus(
         name=budget.name,
@@ -109,6 +110,10 @@ def _forecast(series: Floats, calendar: Calendar, start_s: int, end_s: int) -> t
         return None, "the cost history has no complete day"
     horizon = max(0, (end_s - calendar.end_s) // DAY_S)
     kept = series[-HISTORY_S // DAY_S :]
+    began = np.flatnonzero(np.nan_to_num(kept))
+    if not began.size:
+        return None, "no day of the cost history has a cost of this"
+    kept = kept[began[0] :]  # a subject that is new has no history of days without cost
     found = forecast(kept, seasons=(_WEEK_D,), horizon=max(1, horizon))
     if isinstance(found, TooShort):
         return None, found.reason
@@ -117,13 +122,14 @@ def _forecast(series: Floats, calendar: Calendar, start_s: int, end_s: int) -> t
     return found, ""
 
 
-def _breach(usd: float, of_month: Mapping[int, CostSum], path: Sequence[tuple[int, float]]) -> int | None:
+def _breach(usd: float, of_month: Mapping[int, CostSum], path: Sequence[tuple[int, float]], now_s: int) -> int | None:
     spent = 0.0
     for day_s in sorted(of_month):
         spent += of_month[day_s].usd.capacity
         if spent > usd:
             return day_s
-    return next((day_s for day_s, expected in path if expected > usd), None)
+    found = next((day_s for day_s, expected in path if expected > usd), None)
+    return None if found is None else max(found, now_s // DAY_S * DAY_S)
 
 
 def _state(usd: float, actual: float, expected: float | None, high: float | None) -> str:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from gpuwise.finops.accounts import accounts, pools_of
-from gpuwise.finops.owners import Tags, owner_of
+from gpuwise.finops.owners import owner_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.pools import Pool
 from gpuwise.finops.uses import measured_days, uses_of
@@ -15,22 +15,23 @@ SETTLED_S = 2 * 3_600
 """How long after its end a day is final: late scrapes and remote writes have arrived by then."""
 
 
-def daily_costs(period: Period, tags: Tags) -> list[CostRow]:
-    """The rows of each measured day, oldest first. Those of a day sum to its part of the bill, class by class.
+def daily_costs(period: Period) -> list[CostRow]:
+    """The rows of each of `days_of`, oldest first. Those of a day sum to its part of the bill, class by class.
 
     Args:
         period: the input, of a whole fleet.
-        tags: which labels name each key.
     """
-    return sorted(_rows(period, tags), key=lambda row: (row.day_s, str(row.owner), str(row.price)))
+    known = {day.day_s for day in days_of(period)}
+    found = (row for row in _rows(period) if row.day_s in known)
+    return sorted(found, key=lambda row: (row.day_s, str(row.owner), str(row.price)))
 
 
-def _rows(period: Period, tags: Tags) -> Iterator[CostRow]:
+def _rows(period: Period) -> Iterator[CostRow]:
     pools, workloads = pools_of(period), period.inventory.by_ref()
     allocated: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     owned: defaultdict[tuple[int, Owner, Pool], GpuSeconds] = defaultdict(GpuSeconds)
     for ref, days in uses_of(period):
-        owner = owner_of(ref, workloads.get(ref), period.inventory.namespaces.get(ref.namespace), tags)
+        owner = owner_of(ref, workloads.get(ref), period.inventory.namespaces.get(ref.namespace), period.tags)
         for day in days:
             pool = pools[day.node, day.gpu_type]
             used = max(0.0, day.allocated_gpu_s - day.idle_gpu_s - day.unknown_gpu_s)
@@ -51,9 +52,14 @@ def _price(period: Period, pool: Pool) -> Price:
 
 
 def days_of(period: Period) -> tuple[CostDay, ...]:
-    """The measured days; a day that was measured as a whole is closed some time after its end."""
+    """The measured days until that of the last sample; a whole one is closed some time after its end.
+
+    After the last sample nothing is known: the source has ended, or does not answer.
+    """
+    last_sampled_s = max(period.sampled_days, default=-1)
     last_s = period.now_s - SETTLED_S
     return tuple(
         CostDay(day_s, start_s, end_s, closed=start_s == day_s and end_s == day_s + DAY_S <= last_s)
         for day_s, start_s, end_s in measured_days(period)
+        if day_s <= last_sampled_s
     )

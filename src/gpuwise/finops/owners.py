@@ -25,6 +25,9 @@ PHASES: Mapping[WorkloadClass, str] = {
 }
 """The phase of a workload without such a label, by what it is for."""
 
+_LONGEST = 253
+"""Characters of a value that count, as in names of Kubernetes; an annotation may have 256 KiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tags:
@@ -71,6 +74,11 @@ def owner_of(ref: WorkloadRef, workload: Workload | None, namespace: Namespace |
 def _first(labels: tuple[str, ...], marked: list[Mapping[str, str]]) -> str | None:
     for mapping in marked:
         for label in labels:
-            if mapping.get(label):
-                return mapping[label]
+            if name := _one_line(mapping.get(label, "")):
+                return name
     return None
+
+
+def _one_line(value: str) -> str:
+    """The value without control characters, of which terminals obey some, and PostgreSQL stores no NUL."""
+    return " ".join("".join(one if one.isprintable() else " " for one in value[:_LONGEST]).split())

@@ -6,11 +6,12 @@ needed more than once is gathered in one pass.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 from gpuwise.finops.lives import Lives
+from gpuwise.finops.owners import Tags
 from gpuwise.finops.pools import Pool, pool_of_node
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
@@ -75,6 +76,7 @@ class Period:
             then known to be free from the first sample of the fleet on, but not on days without any sample that come
             before others with samples: nothing measured the fleet then. With another source, only samples of the
             unallocated card show that it is free.
+        tags: which labels name what cost is allocated to.
         deleted_in: namespaces whose deleted workloads are counted, None for all.
     """
 
@@ -88,6 +90,7 @@ class Period:
     past: Sequence[Node] = ()
     listed: bool = True
     deleted_in: Collection[str] | None = None
+    tags: Tags = field(default_factory=Tags)
 
     def once(self, function: "Callable[[Period], T]") -> T:
         """The result of a function of the period, which is computed the first time.

@@ -1,6 +1,6 @@
 """Daily cost as series: what budgets, forecasts and anomalies are computed from."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from gpuwise.model.cost import CostDay, CostSum
 from gpuwise.model.usage import DAY_S
 
+_GONE_D = 14
+"""Days without a record after which a cluster is gone; until then its cost of these days is missing, and not 0."""
 Floats = NDArray[np.float64]
 Keys = tuple[str | int | None, ...]
 
@@ -30,8 +32,13 @@ class Calendar:
     def of(cls, days: Iterable[CostDay]) -> "Calendar":
         """Build it from the days of one or several clusters."""
         closed: dict[int, bool] = {}
+        clusters: Counter[int] = Counter()
         for day in days:
             closed[day.day_s] = closed.get(day.day_s, True) and day.closed
+            clusters[day.day_s] += 1
+        for day_s in sorted(closed):
+            most = max(clusters[at] for at in range(day_s - _GONE_D * DAY_S, day_s + 1, DAY_S))
+            closed[day_s] = closed[day_s] and clusters[day_s] == most
         whole = sorted(day_s for day_s, complete in closed.items() if complete)
         if not whole:
             return cls(0, np.zeros(0, dtype=bool))

@@ -6,8 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gpuwise.finops.owners import TAGS
+from gpuwise.model.cost import KEYS
+
 FLEET, UNALLOCATED = "fleet", "unallocated"
 """What a budget can be for besides the keys of the allocation: the whole bill, and what no pod was allocated."""
+
+_ANY_SUBJECT = f"^({'|'.join((FLEET, UNALLOCATED, *KEYS))})$"
+_ANY_TAG = f"^({'|'.join(TAGS)})$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +23,10 @@ class Budget:
     name: Annotated[str, Field(min_length=1)]
     """Its name in messages."""
 
-    usd: Annotated[float, Field(gt=0)]
+    usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Dollars for each month."""
 
-    by: str = "team"
+    by: Annotated[str, Field(pattern=_ANY_SUBJECT)] = "team"
     """A key of the allocation (docs/cost.md), such as team, project, model or namespace; or "fleet" for the whole bill,
     or "unallocated" for what no pod was allocated."""
 
@@ -35,7 +41,7 @@ class Budget:
 class FinopsSettings:
     """Who pays for what."""
 
-    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(default_factory=dict)
     """Labels or annotations that name an allocation key (organisation, team, project, model, user, phase), before the
     usual ones."""
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from gpuwise.finops.accounts import pools_of
 from gpuwise.finops.bill import HOUR_S
+from gpuwise.finops.owners import owner_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.uses import uses_of
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.inventory import Workload, WorkloadRef
 from gpuwise.model.profile import DayUse
-from gpuwise.model.protection import team_of
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import TeamCost, WorkloadCost
 from gpuwise.model.signal import Signal
@@ -146,9 +146,7 @@ def _cost(prices: _Prices, use: BilledUse, workload: Workload | None, days: Sequ
 
 def _team_of(period: Period, ref: WorkloadRef, workload: Workload | None) -> str | None:
     """The team of a workload; the pods of deleted workloads fall to the team of their namespace."""
-    found = period.inventory.namespaces.get(ref.namespace)
-    labels = found.labels if found is not None else {}
-    return team_of({}, {}, labels) if workload is None else team_of(workload.labels, workload.pod_labels, labels)
+    return owner_of(ref, workload, period.inventory.namespaces.get(ref.namespace), period.tags).team
 
 
 def _usd(spent: Iterable[tuple[float, float | None]]) -> float | None:
