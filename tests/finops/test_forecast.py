@@ -1,5 +1,8 @@
 """Laws of the forecast, on series with a known pattern."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -176,3 +179,12 @@ def test_a_sum_beyond_the_horizon_is_refused(steps):
 def test_arguments_that_mean_nothing_are_refused(history, seasons, horizon, message):
     with pytest.raises(ValueError, match=message):
         forecast(history, seasons=seasons, horizon=horizon)
+
+
+def test_no_command_waits_for_the_import_of_scipy():
+    """scipy.signal takes 2 s of each command: the report's budgets and steps are part of most of them."""
+    code = (
+        "import sys, gpuwise.cli.scan, gpuwise.cli.report; print(sorted(m for m in sys.modules if m == 'scipy.signal'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

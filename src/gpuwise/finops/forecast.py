@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 Floats = NDArray[np.float64]
 
@@ -302,13 +301,26 @@ def _row_mean(rows: Floats) -> Floats:
     return np.where(count > 0, np.where(known, rows, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
+def _decayed(rows: Floats, kept: float) -> Floats:
+    """Sums along the second axis in which each earlier term counts `kept` as much as the one after it.
+
+    scipy.signal.lfilter would do the same, but takes 2 s to import, and every command would wait for it.
+    """
+    found = np.empty_like(rows)
+    sums = np.zeros_like(rows[:, 0])
+    for at in range(rows.shape[1]):
+        sums = rows[:, at] + kept * sums
+        found[:, at] = sums
+    return found
+
+
 def _smooth(rows: Floats, newest: float) -> Floats:
     """Exponentially weighted mean of the rows so far, NaN left out."""
     if newest >= 1:
         return rows
     known = ~np.isnan(rows)
     stacked = np.stack([np.where(known, rows, 0.0), known.astype(np.float64)])
-    total, weight = lfilter([1.0], [1.0, newest - 1.0], stacked, axis=1)
+    total, weight = _decayed(stacked, 1.0 - newest)
     return np.where(weight > _SMALLEST, total / np.maximum(weight, _SMALLEST), np.nan)
 
 
