@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from tests.finops.test_report import MONDAY, NEXT, PRICES, node, used, week, weeks, workload
 
 from gpuwise.finops import Tags, bill, daily_costs, days_of
@@ -39,6 +39,7 @@ def test_the_rows_of_a_period_sum_to_its_bill_class_by_class(one):
     assert {row.day_s for row in rows} <= {day.day_s for day in days_of(one)}
 
 
+@settings(max_examples=20)
 @given(weeks())
 def test_the_sums_by_any_key_are_those_of_the_rows(one):
     one = known(one)

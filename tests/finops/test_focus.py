@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.finops.focus_rules import MANDATORY, origins, read, rules
 from tests.finops.test_daily import known
@@ -47,6 +47,7 @@ def test_a_small_export_keeps_each_rule_of_the_specification(name):
     assert RULES[name](charges) == []
 
 
+@settings(max_examples=20)
 @given(weeks())
 def test_the_export_of_a_random_fleet_keeps_every_rule(one):
     one = replace(one, selection=None)
@@ -81,6 +82,7 @@ def test_every_mandatory_column_is_found_missing():
         assert RULES[name](charges)
 
 
+@settings(max_examples=20)
 @given(weeks())
 def test_the_charges_sum_to_the_bill_and_those_of_an_origin_to_the_origin(one):
     one = known(one)
