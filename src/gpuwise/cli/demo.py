@@ -124,8 +124,9 @@ def _record(fleet: SimulatedFleet, folder: Path) -> None:
 
 def _add_history(pipeline: Pipeline, until_s: int, folder: Path) -> None:
     """Add the cost of the weeks before the recording, of the same fleet at a coarser step, to the cost history."""
-    days = WEEKS * 7 - FleetSettings().days
-    before = simulate_fleet(SEED, until_s, FleetSettings(days=days, step_s=_HISTORY_STEP_S))
+    recorded = FleetSettings()
+    coarse = replace(recorded, days=WEEKS * 7 - recorded.days, step_s=_HISTORY_STEP_S)
+    before = simulate_fleet(SEED, until_s, coarse)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         _record(before, Path(scratch))
         earlier = replace(pipeline, usage=RecordedUsage(Path(scratch)))

@@ -32,14 +32,14 @@ def _costs(number: str, truth: str) -> tuple[str, ...]:
     classes = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
     times = ", ".join(f"{name}_s {number} NOT NULL" for name in classes)
     return (
-        f"""CREATE TABLE cost_days (
+        f"""CREATE TABLE IF NOT EXISTS cost_days (
     cluster text NOT NULL, day_s bigint NOT NULL, from_s bigint NOT NULL, until_s bigint NOT NULL,
     closed {truth} NOT NULL, PRIMARY KEY (cluster, day_s)
 )""",
-        f"""CREATE TABLE costs (
+        f"""CREATE TABLE IF NOT EXISTS costs (
     cluster text NOT NULL, day_s bigint NOT NULL, nobody {truth} NOT NULL, {named}, usd_per_gpu_h {number}, {times}
 )""",
-        "CREATE INDEX costs_by_day ON costs (cluster, day_s)",
+        "CREATE INDEX IF NOT EXISTS costs_by_day ON costs (cluster, day_s)",
     )
 
 
