@@ -61,6 +61,8 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
         "undo",
         "run",
         "report",
+        "cost",
+        "anomalies",
         "pause",
         "wake",
         "patch",
