@@ -107,8 +107,7 @@ def _other_lives(subject: Subject) -> list[tuple[Life, Mapping[int, Fault]]]:
     passed = lived(subject, {})[1]
     writes = [number for number, (possible, _) in enumerate(passed, start=1) if possible == "api before"]
     lives: list[tuple[Life, Mapping[int, Fault]]] = [(taken_over, {number: Fault.CRASH}) for number in writes]
-    again = (Fault.TIMEOUT, Fault.CONFLICT) if subject.watched else (Fault.TIMEOUT,)
-    lives += [(undone, {number: fault}) for number in writes for fault in again]
+    lives += [(undone, {number: fault}) for number in writes for fault in (Fault.TIMEOUT, Fault.CONFLICT)]
     if subject.kind == "Node" or subject.watched:
         lives.append((failed, {}))
     return lives if subject.kind == "Node" else [(woken, {}), *lives]
