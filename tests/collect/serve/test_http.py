@@ -244,18 +244,36 @@ def asked(one: http.client.HTTPConnection) -> bytes:
     return one.getresponse().read()
 
 
-def test_the_longest_waiting_connection_is_replaced(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released once per answer, when its connection waits for the next request: the client has the answer before."""
+    end, count = Connection.end, threading.Semaphore(0)
+
+    def noted(connection: Connection) -> None:
+        end(connection)
+        count.release()
+
+    monkeypatch.setattr(Connection, "end", noted)
+    return count
+
+
+def test_the_longest_waiting_connection_is_replaced(
+    sampler: Sampler, answered: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(exporter_http, "_MOST_CONNECTIONS", 2)
     sampler.sample()
-    with served(sampler) as port:
-        first, second = (http.client.HTTPConnection("127.0.0.1", port, timeout=300) for _ in range(2))
-        assert [asked(one) for one in (first, second, first)] == [b"ok\n"] * 3
+    with (
+        served(sampler) as port,
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as first,
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as second,
+    ):
+        for one in (first, second, first):
+            assert asked(one) == b"ok\n"
+            assert answered.acquire(timeout=300)
         assert request(port, "GET", "/healthz")[0].status == 200
         assert asked(first) == b"ok\n"
         with pytest.raises((ConnectionError, http.client.HTTPException)):
             asked(second)
-        first.close()
-        second.close()
 
 
 def test_a_connection_for_which_the_node_has_no_thread_is_closed_and_the_next_is_served(
