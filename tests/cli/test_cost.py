@@ -10,7 +10,7 @@ from tests.cli.test_mistakes import ran
 from tests.finops.test_budgets import NOW_S, TODAY, daily, row, steady
 
 from gpuwise.memory.ledger import SqliteLedger
-from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds
+from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner
 from gpuwise.model.usage import DAY_S
 
 HOSTILE = ('=cmd|"/c calc"!A1', "[red]x[/red]", "a\nb", "`|<b>", "naïve 🦙")
@@ -120,3 +120,42 @@ def test_a_mistake_is_one_line(ledger, tmp_path, command, arguments, problem):
     assert problem in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_coverage_of_required_tags_and_who_created_what_lacks_them(ledger, tmp_path):
+    config = tmp_path / "gpuwise.yaml"
+    config.write_text("finops: {required_tags: {team: [ml], project: []}}")
+    options = "--config", str(config), "--window", "30d"
+    found = json.loads(asked("tags", ledger, tmp_path, *options, "-o", "json").stdout)
+    team, project = found["coverage"]
+    assert (team["key"], project["key"], project["usd"]) == ("team", "project", 0)
+    assert team["total_usd"] - team["usd"] == len(HOSTILE) * 2
+    table = asked("tags", ledger, tmp_path, *options)
+    assert "its creator is not known" in table.stdout
+    assert "[red]x[/red]" in table.stdout
+
+
+def test_what_used_no_gpu_for_two_weeks_is_an_orphan_with_its_owner(tmp_path):
+    path, known = tmp_path / "ledger.db", [TODAY - back * DAY_S for back in range(40, 0, -1)]
+    price = daily(steady)[0].price
+    owner = Owner("lab", "Deployment/[red]old[/red]", team="ml", creator="ada")
+    busy, idle = GpuSeconds(used=86_400.0), GpuSeconds(idle=86_400.0)
+    costs = [CostRow(day_s, owner, price, busy if day_s < TODAY - 20 * DAY_S else idle) for day_s in known]
+    with closing(SqliteLedger(path)) as opened:
+        opened.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in known], costs)
+    config = tmp_path / "gpuwise.yaml"
+    config.write_text("finops: {known_owners: {team: [search]}}")
+    [found] = json.loads(asked("orphans", path, tmp_path, "--config", str(config), "-o", "json").stdout)
+    assert (found["name"], found["idle_d"], found["gone"]) == (["", "lab"], 20, ["team ml"])
+    table = asked("orphans", path, tmp_path, "--config", str(config), "--by", "workload").stdout
+    assert "lab/Deployment/[red]old[/red]" in table
+    assert "team ml, creator ada; idle for 20 days" in " ".join(table.split())
+    assert "No namespace" in asked("orphans", path, tmp_path, "--days", "30").stdout
+
+
+def test_tags_without_a_history_say_what_to_do(tmp_path):
+    with closing(SqliteLedger(tmp_path / "ledger.db")):
+        pass
+    found = asked("tags", tmp_path / "ledger.db", tmp_path)
+    assert found.returncode == 1
+    assert "run `gpuwise scan`" in found.stderr

@@ -14,6 +14,7 @@ FLEET, UNALLOCATED = "fleet", "unallocated"
 
 _ANY_SUBJECT = f"^({'|'.join((FLEET, UNALLOCATED, *KEYS))})$"
 _ANY_TAG = f"^({'|'.join(TAGS)})$"
+_OWNER = "^(team|user|creator)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ class FinopsSettings:
     tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(default_factory=dict)
     """Labels or annotations that name an allocation key (organisation, team, project, model, user, phase), before the
     usual ones."""
+
+    required_tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(
+        default_factory=lambda: {"team": ()}
+    )
+    """Allocation keys that GPU time must have, with their allowed values; an empty list allows every value. `gpuwise
+    tags` shows what they cover, and who created what lacks them."""
+
+    known_owners: Mapping[Annotated[str, Field(pattern=_OWNER)], tuple[str, ...]] = field(default_factory=dict)
+    """The teams, users or creators that exist; others are gone, and `gpuwise orphans` says so. Without a list, all are
+    known."""
 
     budgets: tuple[Budget, ...] = ()
     """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""

@@ -101,7 +101,7 @@ class Targets:
         return Blocked(item.workload, STAGE, Reason.NO_MIG_CAPACITY, detail, item.evidence)
 
     def _offering(self, gpu: str, resource: str) -> deque[_Free]:
-        """The nodes of a type with free slices, in the order of their turns."""
+        """The nodes of a type with free slices, in the order in which they are asked."""
         if (gpu, resource) not in self._turns:
             found = [(node, self._free(node, resource)) for node in self._of_type.get(gpu, ())]
             self._turns[gpu, resource] = deque(

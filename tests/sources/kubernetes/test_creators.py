@@ -10,6 +10,7 @@ def entry(manager: str, time: str, **more: str) -> dict[str, str]:
 
 
 WRITTEN = [
+    entry("kube-controller-manager", "2026-01-01T00:00:00Z"),
     entry("kube-controller-manager", "2026-01-01T00:00:00Z", subresource="status"),
     entry("kubectl-edit", "2026-01-03T00:00:00Z"),
     entry("kubectl-create", "2026-01-02T00:00:00Z"),

@@ -19,6 +19,7 @@ _PERSONS = (
 )
 """Labels or annotations that name a person, in order of precedence."""
 _DEFAULT_ACCOUNT = "default"
+_CONTROLLERS = frozenset({"kube-controller-manager", "kube-scheduler", "kubelet"})
 
 Marks = Sequence[Mapping[str, str]]
 """Labels and annotations."""
@@ -51,6 +52,10 @@ def _account(pods: Iterable[Object]) -> str:
 
 
 def _first_writer(metadata: Mapping[str, Any]) -> str:
-    """The oldest writer in managedFields: a program, such as kubectl-create."""
-    entries = [one for one in metadata.get("managedFields") or () if one.get("manager") and not one.get("subresource")]
+    """The oldest writer in managedFields that is no part of Kubernetes: a program, such as kubectl-create."""
+    entries = [
+        one
+        for one in metadata.get("managedFields") or ()
+        if one.get("manager") and not one.get("subresource") and one["manager"] not in _CONTROLLERS
+    ]
     return str(min(entries, key=lambda one: str(one.get("time", "")))["manager"]) if entries else ""
