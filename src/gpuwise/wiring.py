@@ -271,12 +271,21 @@ def cost_history(config: Config) -> Iterator[SqlCostHistory]:
         InputError: there is no ledger.
         LedgerError: its database cannot be read.
     """
-    if config.ledger.url is None and not config.ledger.path.exists():
-        hint = "run `gpuwise scan` first, or check --ledger and ledger.path"
-        raise InputError(f"there is no ledger {config.ledger.path}, which has the cost history", hint=hint)
+    must_exist(config)
     with closing(ledger_database(config)) as database:
         database.open()
         yield SqlCostHistory(database)
+
+
+def must_exist(config: Config) -> None:
+    """Refuse a file of the ledger that does not exist, which opening would create.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if config.ledger.url is None and not config.ledger.path.expanduser().exists():
+        hint = "run `gpuwise scan` first, or check --ledger, ledger.path or ledger.url"
+        raise InputError(f"there is no ledger {config.ledger.path}", hint=hint)
 
 
 def open_ledger(config: Config) -> SqlLedger:

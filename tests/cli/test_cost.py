@@ -159,3 +159,14 @@ def test_tags_without_a_history_say_what_to_do(tmp_path):
     found = asked("tags", tmp_path / "ledger.db", tmp_path)
     assert found.returncode == 1
     assert "run `gpuwise scan`" in found.stderr
+
+
+def test_a_cluster_that_stopped_is_said(tmp_path):
+    path, known = tmp_path / "ledger.db", [TODAY - back * DAY_S for back in range(20, 0, -1)]
+    for uid, days in (("uid-1", known), ("uid-2", known[:-3])):
+        with closing(SqliteLedger(path)) as opened:
+            opened.belongs_to(uid)
+            costs = [row(day_s, 1.0, team="ml") for day_s in days]
+            opened.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in days], costs)
+    table = asked("cost", path, tmp_path, "--window", "10d").stdout
+    assert "3 days are not complete yet" in " ".join(table.split())
