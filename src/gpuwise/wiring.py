@@ -49,6 +49,7 @@ from gpuwise.sources.prices import read_prices
 if typing.TYPE_CHECKING:
     from gpuwise.delivery.senders import Senders
     from gpuwise.sources.past import Past
+    from gpuwise.sources.prometheus.gateways import GatewayUse
     from gpuwise.sources.prometheus.settings import PrometheusSettings
     from gpuwise.sources.prometheus.usage import PrometheusUsage
 
@@ -321,6 +322,21 @@ def usage(config: Config) -> UsageSource:
 
         return RecordedUsage(config.recording.resolve())
     return prometheus(config)
+
+
+def gateway_use(config: Config) -> "GatewayUse":
+    """Return the reader of what AI gateways have counted.
+
+    Raises:
+        InputError: no Prometheus is configured.
+    """
+    if config.prometheus.url is None:
+        raise InputError(
+            "no Prometheus is configured, which has the metrics of a gateway", hint="give --prometheus URL"
+        )
+    from gpuwise.sources.prometheus.gateways import GatewayUse  # noqa: PLC0415 - httpx takes 0.2 s
+
+    return GatewayUse(_prometheus_settings(config))
 
 
 def prometheus(config: Config) -> "PrometheusUsage":

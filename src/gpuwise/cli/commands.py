@@ -46,6 +46,7 @@ COMMANDS = {
         "gpuwise.cli.orphans",
         "Find clusters, namespaces or workloads that have GPUs and have not used them for days.",
     ),
+    "apis": ("gpuwise.cli.apis", "Show what external model APIs cost, by the metrics of LiteLLM or Envoy AI Gateway."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "export": ("gpuwise.cli.export", "Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet."),
     "commitments": (

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gpuwise.finops.apis import TokenPrice
 from gpuwise.finops.owners import TAGS
 from gpuwise.model.cost import KEYS
 
@@ -51,6 +52,9 @@ class FinopsSettings:
     )
     """Allocation keys that GPU time must have, with their allowed values; an empty list allows every value. `gpuwise
     tags` shows what they cover, and who created what lacks them."""
+
+    api_prices: Mapping[str, TokenPrice] = field(default_factory=dict)
+    """Prices of external models by the name that is requested, for gateways that count tokens: `gpuwise apis`."""
 
     known_owners: Mapping[Annotated[str, Field(pattern=_OWNER)], tuple[str, ...]] = field(default_factory=dict)
     """The teams, users or creators that exist; others are gone, and `gpuwise orphans` says so. Without a list, all are
