@@ -15,6 +15,7 @@ from tests.e2e.conftest import GPUWISE
 from gpuwise.model.findings import Finding
 from gpuwise.report.wording import usd
 
+pytestmark = pytest.mark.xdist_group("demo")  # one worker makes the demo that they read
 CHROMIUM = shutil.which("chromium")
 
 
@@ -78,7 +79,7 @@ def test_it_enacts_what_is_safe_and_blocks_the_rest_with_reasons(demo):
     }
 
 
-def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(demo, gpuwise):
+def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(demo, gpuwise_here):
     _, folder = demo
     (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
@@ -86,7 +87,7 @@ def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(dem
     by_finding = {item["finding"]: item for item in (*report["recommendations"], *carried_out)}
     assert set(by_finding) == set(Finding)
     for item in by_finding.values():
-        explained = gpuwise("explain", item["id"], "--ledger", folder / "ledger.db")
+        explained = gpuwise_here("explain", item["id"], "--ledger", folder / "ledger.db")
         assert explained.code == 0, explained.err
         low, high = item["saving"]["low_usd_month"], item["saving"]["high_usd_month"]
         assert f"between {usd(low)} and {usd(high)}" in explained.out

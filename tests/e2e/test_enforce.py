@@ -343,9 +343,9 @@ def test_a_ray_cluster_is_joined_by_its_address(options, gpuwise, ray_options):
     assert joined.data == gpuwise("scan", *options, "-o", "json").data
 
 
-def test_scan_shows_only_what_is_selected(options, gpuwise):
+def test_scan_shows_only_what_is_selected(options, gpuwise_here):
     def shown(*selection):
-        return [row["workload"] for row in gpuwise("scan", *options, *selection, "-o", "json").data["workloads"]]
+        return [row["workload"] for row in gpuwise_here("scan", *options, *selection, "-o", "json").data["workloads"]]
 
     everything = shown()
     assert len(everything) == 4
@@ -353,9 +353,9 @@ def test_scan_shows_only_what_is_selected(options, gpuwise):
     assert shown("-l", "tier!=gold,!absent") == [name for name in everything if name != "prod/Deployment/busy"]
     assert shown("-l", "app=none") == []
     assert shown("-l", "tier=gold") == ["prod/Deployment/busy"]
-    refused = gpuwise("scan", *options, "-l", "app>1")
+    refused = gpuwise_here("scan", *options, "-l", "app>1")
     assert (refused.code, "compares numbers" in refused.err) == (1, True)
-    unknown = gpuwise("scan", *options, "-n", "elsewhere")
+    unknown = gpuwise_here("scan", *options, "-n", "elsewhere")
     assert (unknown.code, "there is no namespace elsewhere; GPU workloads are in: prod" in unknown.err) == (1, True)
-    quiet = gpuwise("scan", *options, "-q", "--no-color")
+    quiet = gpuwise_here("scan", *options, "-q", "--no-color")
     assert (quiet.code, quiet.err) == (0, "")
