@@ -79,7 +79,7 @@ def test_it_enacts_what_is_safe_and_blocks_the_rest_with_reasons(demo):
     }
 
 
-def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(demo, gpuwise_here):
+def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(demo, gpuwise):
     _, folder = demo
     (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
@@ -87,7 +87,7 @@ def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(dem
     by_finding = {item["finding"]: item for item in (*report["recommendations"], *carried_out)}
     assert set(by_finding) == set(Finding)
     for item in by_finding.values():
-        explained = gpuwise_here("explain", item["id"], "--ledger", folder / "ledger.db")
+        explained = gpuwise("explain", item["id"], "--ledger", folder / "ledger.db")
         assert explained.code == 0, explained.err
         low, high = item["saving"]["low_usd_month"], item["saving"]["high_usd_month"]
         assert f"between {usd(low)} and {usd(high)}" in explained.out
@@ -133,28 +133,28 @@ def test_a_browser_shows_the_report_without_errors_or_sideways_scrolling(demo, w
 
 
 # The last test, because it runs commands on the ledger that the other tests read.
-def test_its_last_lines_are_commands_that_can_be_pasted(demo, gpuwise, tmp_path):
+def test_its_last_lines_are_commands_that_can_be_pasted(demo, gpuwise_process, tmp_path):
     done, folder = demo
     lines = [shlex.split(line)[1:] for line in done.stderr.splitlines() if line.startswith(f"  {GPUWISE} ")]
     assert [line[0] for line in lines] == ["explain", "plan", "scan", "demo", "undo"]
     explain, plan, scan, api, undo = lines
     own = {"env": {"GPUWISE_LEDGER_PATH": None}}  # the configuration names the demo's ledger
-    explained = gpuwise(*explain, **own)
+    explained = gpuwise_process(*explain, **own)
     assert explained.code == 0, explained.err
     assert f"Do it      gpuwise apply {explain[1]}" in explained.out
-    planned = gpuwise(*plan, **own)
+    planned = gpuwise_process(*plan, **own)
     assert planned.code == 0, planned.err
     assert "was changed within the cool-down (CoolingDown)" in planned.out  # the ledger has the demo's actions
-    seen = gpuwise(*scan, **own)
+    seen = gpuwise_process(*scan, **own)
     assert seen.code == 0, seen.err
     assert re.match(r"demo, \d{4}-", seen.out)
-    alone = gpuwise(*undo, "--yes", **own)
+    alone = gpuwise_process(*undo, "--yes", **own)
     assert (alone.code, "cannot reach the Kubernetes API" in alone.err) == (1, True)
 
     for outcome in ("undone", "already undone"):  # the second time with the cluster that the first one saved
         with subprocess.Popen([GPUWISE, *api], stdout=subprocess.PIPE, text=True) as served:
             assert "The demo's cluster is at http://127.0.0.1:" in served.stdout.readline()
-            undone = gpuwise(*undo, "--yes", **own)
+            undone = gpuwise_process(*undo, "--yes", **own)
             served.send_signal(signal.SIGINT)
             assert served.wait(timeout=60) == 0
         assert undone.code == 0, undone.err
