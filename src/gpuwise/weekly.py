@@ -5,12 +5,16 @@ The loop finds and acts, see `pipeline`; this compiles its findings and the ledg
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, tzinfo
+from functools import partial
+from zoneinfo import ZoneInfo
 
 from gpuwise import spending
 from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.finops import compile_report, still_there
+from gpuwise.finops.hours import hours_of_week
 from gpuwise.finops.trend import WEEK_S, monday_of
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import LedgerError
@@ -42,7 +46,7 @@ def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: 
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
     unwritten = tuple(_recorded(loop, survey, now_s))
-    report = replace(summary(loop, survey, week=week, now_s=now_s), time_zone=time_zone)
+    report = summary(loop, survey, week=week, now_s=now_s, time_zone=time_zone)
     notes = [*report.quality.notes, *unwritten, *_of_zone(window, time_zone), *_of_prices(report)]
     with_prices = loop.ledger.prices()
     if found and with_prices not in ("", loop.prices.version):
@@ -80,7 +84,20 @@ def _of_zone(window: Window, time_zone: str) -> Iterator[str]:
         yield "Trend and budgets are by UTC days, too."
 
 
-def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
+def hour_of_week(seconds: int, zone: tzinfo) -> int:
+    """Return the hour of the week of an instant, 0 to 167; hour 0 begins on Monday at 00:00.
+
+    Args:
+        seconds: the instant, epoch seconds.
+        zone: whose clock counts.
+    """
+    at = datetime.fromtimestamp(seconds, zone)
+    return at.weekday() * 24 + at.hour
+
+
+def summary(
+    loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = None, time_zone: str = "UTC"
+) -> WeeklyReport:
     """Build the report of a survey: its cost and savings, with the actions in its window.
 
     Args:
@@ -88,6 +105,7 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         survey: the findings.
         now_s: time of the report, epoch seconds.
         week: ISO name of the week, None for another window.
+        time_zone: IANA name of the zone in which a week begins.
     """
     window, selection = survey.window, survey.selection
     seen = loop.period(survey, now_s)
@@ -104,6 +122,9 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         cluster=loop.settings.cluster_name,
         ledger_head=str(loop.ledger.head()) if week else None,
         blockers=_blockers(loop, survey, now_s),
+    )
+    found = replace(
+        found, time_zone=time_zone, hours=hours_of_week(seen, partial(hour_of_week, zone=ZoneInfo(time_zone)))
     )
     return found if selection is not None else _with_history(loop, found, window)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gpuwise.finops.activity import activity
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.notes import failures_of, notes_of
 from gpuwise.finops.period import Period
@@ -59,6 +60,7 @@ def compile_report(
         selection=period.selection,
         blockers=tuple(blockers),
         applied_usd_month=applied_usd_month(actions),
+        activity=activity(period),
     )
 
 

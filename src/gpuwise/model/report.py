@@ -9,6 +9,7 @@ from gpuwise.model.changes import Change
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
+from gpuwise.model.use import Activity, HoursOfWeek
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,8 @@ class WeeklyReport:
         anomalies: lasting steps in the cost of teams that began in the last four weeks, largest first.
         measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
+        hours: allocated time by hour of the week; None if nothing was allocated.
+        activity: allocated time by how active the GPUs were; None if nothing was allocated.
     """
 
     schema: str
@@ -346,3 +349,5 @@ class WeeklyReport:
     anomalies: tuple[CostAnomaly, ...] = ()
     time_zone: str = "UTC"
     measured: tuple[MeasuredSaving, ...] = ()
+    hours: HoursOfWeek | None = None
+    activity: Activity | None = None

@@ -11,14 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report import charts, spending_wording, wording
+from gpuwise.report import charts, flow, pattern_wording, spending_wording, wording
+from gpuwise.report.extracts import Extracts
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
 
 _TOP_ACTIONS = 5
-_TOP_WORKLOADS = 10
-_TOP_TEAMS = 100
-"""A reader looks at the most expensive ones; the JSON has all. 5,000 rows would be 4 MB of HTML."""
 
 # CommonMark's ASCII punctuation: a backslash before any of these makes it plain text.
 _MARKDOWN = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
@@ -107,6 +105,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
             for name in wording.CLASS_NAMES
         ],
         "by_time": wording.by_time(report),
+        "flow": flow.steps(report),
         "most_of_team": max((team.cost_usd or 0.0 for team in report.teams), default=0.0),
         "day_classes": [
             name for name in ("unknown", "stranded") if any(getattr(one, f"{name}_gpu_h") for one in report.days)
@@ -118,9 +117,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "applicable": len(wording.applicable(report)),
         "advice": wording.advice(report)[:_TOP_ACTIONS],
         "advised": len(wording.advice(report)),
-        "teams": report.teams[:_TOP_TEAMS],
-        "more_teams": report.teams[_TOP_TEAMS:],
-        "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
+        "extracts": Extracts.of(report),
         "blocked": wording.blocked(report.blocked),
         "nothing_to_do": wording.nothing_to_do(report.blocked),
     }
@@ -164,7 +161,12 @@ _FILTERS = {
     "change": wording.change,
     "evidence": wording.evidence,
     "status": wording.status,
-    "signed_usd": lambda value: f"{'+' if value >= 0 else ''}{wording.usd(value)}",
+    "signed_usd": wording.signed_usd,
+    "idle_hours": pattern_wording.idle_hours,
+    "idle_range": pattern_wording.idle_range,
+    "by_hour": pattern_wording.by_hour,
+    "activity": pattern_wording.activity,
+    "tenth": pattern_wording.tenth,
     "budget_state": spending_wording.budget_state,
     "cause": spending_wording.cause,
     "measured_remark": spending_wording.measured_remark,
@@ -175,6 +177,10 @@ _GLOBALS = {
     "day_columns": charts.day_columns,
     "share_bar": charts.share_bar,
     "week_columns": charts.week_columns,
+    "step_bar": charts.step_bar,
+    "heat_map": charts.heat_map,
+    "activity_columns": charts.activity_columns,
+    "weekdays": pattern_wording.DAYS,
     "budget_bar": charts.budget_bar,
     "command": _command,
     "undoable": wording.undoable,

@@ -22,7 +22,8 @@ def budget_state(one: BudgetStatus) -> str:
         return f"exceeded{when}; {used}"
     if one.forecast_usd is None or one.low_usd is None or one.high_usd is None:
         return f"{used}; no forecast: {one.why_none}"
-    span = f"{usd(one.low_usd)} to {usd(one.high_usd)} expected"
+    low, high = usd(one.low_usd), usd(one.high_usd)
+    span = f"{low if low == high else f'{low} to {high}'} expected"
     if one.state == "breach":
         when = f" on {day(one.breach_s)}" if one.breach_s is not None else ""
         back = f"; {len(one.remedies)} open recommendations save {usd(one.remedies_usd)}" if one.remedies else ""
