@@ -1,5 +1,6 @@
 """Render a WeeklyReport as HTML, Markdown and JSON, and the page that is shown before the first report."""
 
+import hashlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
 
 _TOP_ACTIONS = 5
+_LONGEST_NAME = 60
 
 # CommonMark's ASCII punctuation: a backslash before any of these makes it plain text.
 _MARKDOWN = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
@@ -78,12 +80,22 @@ def write_report(report: WeeklyReport, directory: Path) -> Paths:
         directory: created if it does not exist.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    stem = f"gpuwise-{report.week or 'report'}"
+    stem = file_stem(report)
     paths = Paths(*(directory / f"{stem}.{suffix}" for suffix in ("html", "md", "json")))
     paths.html.write_text(render_html(report), encoding="utf-8")
     paths.markdown.write_text(render_markdown(report), encoding="utf-8")
     paths.json.write_text(render_json(report), encoding="utf-8")
     return paths
+
+
+def file_stem(report: WeeklyReport) -> str:
+    """Return the name of a report's files, without a suffix; a selection is part of it, in characters of file names."""
+    stem = f"gpuwise-{'clusters-' if report.clusters else ''}{report.week or 'report'}"
+    if report.selection is None:
+        return stem
+    plain = re.sub(r"[^a-z0-9]+", "-", report.selection.lower()).strip("-")[:_LONGEST_NAME]
+    # Names that differ in other characters alone have files of their own.
+    return f"{stem}-{plain}-{hashlib.sha256(report.selection.encode()).hexdigest()[:6]}"
 
 
 def stylesheet() -> str:
@@ -167,6 +179,8 @@ _FILTERS = {
     "by_hour": pattern_wording.by_hour,
     "activity": pattern_wording.activity,
     "tenth": pattern_wording.tenth,
+    "budget_subject": spending_wording.budget_subject,
+    "spending_scope": spending_wording.scope,
     "budget_state": spending_wording.budget_state,
     "cause": spending_wording.cause,
     "measured_remark": spending_wording.measured_remark,

@@ -111,7 +111,7 @@ def _advice(report: WeeklyReport) -> Iterator[str]:
 
 def _budgets(report: WeeklyReport) -> Iterator[str]:
     for one in report.budgets:
-        whose = f"{_plain(one.name)} ({_plain(one.subject)}, {one.month})"
+        whose = f"{_plain(one.name)} ({_plain(spending_wording.budget_subject(one))}, {one.month})"
         yield f"• {whose}: {wording.usd(one.usd)}; {_plain(spending_wording.budget_state(one), most=300)}"
 
 
