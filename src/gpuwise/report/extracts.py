@@ -51,15 +51,19 @@ class Extracts:
     @classmethod
     def of(cls, report: WeeklyReport) -> "Extracts":
         """Choose the rows of a report."""
-        budgets = sorted(report.budgets, key=lambda one: _STATES.index(one.state))
         return cls(
             teams=_teams(report.teams),
-            budgets=_budgets(budgets),
+            budgets=_budgets(by_state(report.budgets)),
             steps=_steps(report.anomalies),
             actions=_actions(report.actions),
             measured=_measured(report.measured),
             idle_workloads=_idle([one for one in report.workloads if one.idle_gpu_h > 0]),
         )
+
+
+def by_state(budgets: Sequence[BudgetStatus]) -> list[BudgetStatus]:
+    """The budgets, first those that are exceeded, then those that will be, then the others."""
+    return sorted(budgets, key=lambda one: _STATES.index(one.state))
 
 
 def _teams(every: Sequence[TeamCost]) -> Extract[TeamCost]:
