@@ -1,10 +1,11 @@
 """The weekly report's history for 100,000 GPUs and 5,000 teams over 13 weeks, against limits of CPU time and memory.
 
 The history has a row for each of 10,000 workloads and 30 pools of unallocated time on each of 91 days; 20 teams have a
-lasting step. A new process reads it from the ledger's database as the report does: 13 weeks, 50 budgets with their
-forecasts, the steps of all teams with their causes, the savings of 500 actions; then it renders HTML, Markdown and JSON
-with all teams and workloads. CPU seconds are divided by `machine_factor`. Scoring the week is not part of it: the
-benchmark `scan` measures that. The figures:
+lasting step. A new process makes the report as a pass does: from what scoring yields of the week, on disk, the bill by
+day, team and workload, the hours of the week and the activity; from the ledger's database 13 weeks, 500 budgets with
+their forecasts, the steps of all teams with their causes, the savings of 500 actions; then it renders HTML, Markdown
+and JSON with all teams and workloads. CPU seconds are divided by `machine_factor`. Scoring the week is not part of it:
+the benchmark `scan` measures that. The figures:
 
 report_cpu_s      CPU seconds
 report_peak_gib   peak resident memory
@@ -18,29 +19,41 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from datetime import UTC
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from benchmarks.measure import at_most, in_a_process_of_its_own, machine_factor, remark, scaled
 
 from gpuwise import spending
+from gpuwise.finops import Period, compile_report
+from gpuwise.finops.hours import hours_of_week
 from gpuwise.finops.settings import Budget
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.profile_file import ProfileFile
+from gpuwise.model.billed import ScoredUse
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner, Price
-from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.profile import Limit
-from gpuwise.model.report import Bill, DataQuality, TeamCost, WeeklyReport, WorkloadCost
-from gpuwise.model.usage import DAY_S
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.packed import pack
+from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import DayUse, Stay
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.report import render_html, render_json, render_markdown
+from gpuwise.score.profile import score_series
+from gpuwise.score.settings import ScoreSettings
+from gpuwise.weekly import hour_of_week
 
 GOALS = {"report_cpu_s": at_most(60.0), "report_peak_gib": at_most(2.0), "report_html_mb": at_most(3.0)}
 
 WORKLOADS, TEAMS, DAYS = scaled(10_000, least=100), scaled(5_000, least=50), 91
 _GPUS_EACH = 10
 _END_S = 1_795_392_000  # Monday 2026-11-23 00:00 UTC
-_STEPS, _BUDGETS, _ACTIONS, _POOLS = 20, 50, 500, 30
+_STEPS, _BUDGETS, _ACTIONS, _POOLS, _SHARD = 20, 500, 500, 30, 100
 _H = 3_600.0
 
 
@@ -98,25 +111,49 @@ def _actions() -> tuple[list[Intent], list[Outcome]]:
     return intents, outcomes
 
 
-def _empty() -> WeeklyReport:
-    """The part of the report that scoring yields: a row for each team and workload."""
-    teams = tuple(TeamCost(f"team-{one}", 2, 2_000.0, 600.0, 6_000.0, 1_800.0, 500.0) for one in range(TEAMS))
-    workloads = tuple(
-        WorkloadCost("/".join(_name(one)), f"team-{one % TEAMS}", "H100-80GB", 1_000.0, 300.0, 0.5, 3_000.0, 900.0,
-                     Limit.UNKNOWN, 0.0, None) for one in range(WORKLOADS)
-    )  # fmt: skip
-    whole = WORKLOADS * 1_000.0
-    bill = Bill(whole * _H, 0.7 * whole * _H, 0.3 * whole * _H, 0.0, 0.0, 3 * whole, 2.1 * whole, 0.9 * whole, 0, 0, 0)
-    return WeeklyReport(
-        "gpuwise.dev/weekly-report/v1", "2026-W47", _END_S - 7 * DAY_S, _END_S, _END_S, "bench", bill, (), teams,
-        workloads, (), (), (), 0.0, 0.0, DataQuality(WORKLOADS, WORKLOADS, 1.0, 0, ()), "none",
-    )  # fmt: skip
+def _period() -> Period:
+    """What scoring yields of the week: each workload has ten cards, idle by night and at noon, on disk as in a pass."""
+    start_s = _END_S - 7 * DAY_S
+    nodes = [
+        Node(f"node-{one}", named("H100-80GB"), "H100", _GPUS_EACH, {}, CapacityType.ON_DEMAND, "eu-west-1")
+        for one in range(WORKLOADS)
+    ]
+    midnights = range(start_s, _END_S, DAY_S)
+    idle_s = tuple(at for day_s in midnights for at in (day_s, day_s + 21_600, day_s + 43_200, day_s + 46_800))
+    workloads, profiles, window = [], ProfileFile(), Window(start_s, _END_S, 60)
+    nothing = score_series(UsageSeries(WorkloadRef("", "", "", ""), window, ()), ScoreSettings())
+    shard = []
+    for number in range(WORKLOADS):
+        namespace, name = _name(number)
+        ref, node = WorkloadRef(namespace, *name.split("/"), f"uid-{number}"), f"node-{number}"
+        labels = {"team": f"team-{number % TEAMS}"}
+        workloads.append(Workload(ref, WorkloadClass.ENDPOINT, 1, None, labels, {}, (), 0))
+        held, idle = _GPUS_EACH * DAY_S, _GPUS_EACH * 25_200
+        days = tuple(DayUse(day_s, node, "H100-80GB", held, idle, held - idle) for day_s in midnights)
+        stays = tuple(
+            Stay(f"GPU-{number}-{card}", node, "H100-80GB", 1.0, start_s, _END_S, idle_s) for card in range(_GPUS_EACH)
+        )
+        billed = replace(
+            nothing.billed, workload=ref, allocated_gpu_s=7.0 * held, days=days, stays=stays, activity=0.4,
+            coverage={Signal.SM_ACTIVITY: 1.0}, activity_tenths=(0.3, *[0.0] * 8, 0.7),
+            sampled_gpu_s=dict.fromkeys(midnights, float(held)),
+        )  # fmt: skip
+        shard.append(ScoredUse(replace(nothing.profile, workload=ref), billed))
+        if len(shard) == _SHARD or number == WORKLOADS - 1:
+            profiles.add(pack(shard))
+            shard.clear()
+    inventory = Inventory(_END_S, {one.name: one for one in nodes}, tuple(workloads), {})
+    prices = PriceBook({("H100-80GB", CapacityType.ON_DEMAND): 3.0}, "none")
+    return Period(inventory, profiles.billed, prices, start_s, _END_S, _END_S)
 
 
 def main() -> None:
-    report, actions = _empty(), _actions()
+    period, actions = _period(), _actions()
     budgets = [Budget(f"budget {one}", 30_000.0, "team", f"team-{one}") for one in range(_BUDGETS)]
     began_s = time.process_time()
+    report = compile_report(period, name="2026-W47", recommendations=(), blocked=(), actions=(), cluster="bench")
+    clock = partial(hour_of_week, zone=UTC)
+    report = replace(report, hours=hours_of_week(period, clock))
     with SqliteLedger(Path(sys.argv[1])) as ledger:
         history = ledger.costs()
         report = replace(
@@ -130,6 +167,8 @@ def main() -> None:
     render_markdown(report)
     render_json(report)
     cpu_s = time.process_time() - began_s
+    assert report.hours is not None
+    assert abs(sum(report.hours.idle_gpu_h) - report.bill.idle_gpu_s / _H) < 1.0
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     steps = len(report.anomalies)
     print(json.dumps({"cpu_s": cpu_s, "peak_gib": peak_gib, "html_mb": len(html.encode()) / 1e6, "steps": steps}))

@@ -6,6 +6,7 @@ from helm.dashboards.queries import SCOPE, every
 
 _TEAM, _NAMESPACE = 'team=~"$team"', 'namespace=~"$namespace"'
 _OWNED, _NO_TEAM = 'team!="(none)"', 'class=~"outside|unallocated|unknown|stranded"'
+_MEAN = 'bound="expected"'
 _COST = f"sum by (team) ({every('gpuwise_team_cost_usd', _TEAM)})"
 _IDLE = f"sum by (team) ({every('gpuwise_team_idle_cost_usd', _TEAM)})"
 
@@ -34,6 +35,25 @@ _TEAMS = (
     bars("Idle cost by team", f"sort_desc({_IDLE})", "{{team}}", DOLLARS, "Cost of the part that was idle."),
     bars("Idle share by team", f"sort_desc({_IDLE} / {_COST})", "{{team}}", RATIO, "Idle cost divided by cost."),
     lines("Cost by team over time", _COST, "{{team}}", DOLLARS, "Cost of the week before each report."),
+)
+_SPENT = f"max by (budget, subject) ({every('gpuwise_budget_actual_usd')})"
+_BUDGET = f"max by (budget, subject) ({every('gpuwise_budget_usd')})"
+_EXPECTED = f"max by (budget, subject) ({every('gpuwise_budget_forecast_usd', _MEAN)})"
+_BUDGETS = (
+    bars(
+        "Budgets: spent",
+        f"sort_desc(topk(20, {_SPENT} / {_BUDGET}))",
+        "{{budget}} ({{subject}})",
+        RATIO,
+        "Cost of the month until now, as a share of its budget.",
+    ),
+    bars(
+        "Budgets: expected",
+        f"sort_desc(topk(20, {_EXPECTED} / {_BUDGET}))",
+        "{{budget}} ({{subject}})",
+        RATIO,
+        "Expected cost of the whole month, as a share of its budget; `gpuwise budget` has the interval.",
+    ),
 )
 _REST = (
     bars(
@@ -71,7 +91,7 @@ BOARD = Board(
     title="Team show-back",
     description="What each team's GPUs cost in the week, how much of it was idle, and what belongs to no team.",
     source='{__name__=~"gpuwise_team_cost_usd|gpuwise_gpu_info"}',
-    rows=(("Teams", _TEAMS), ("Beyond teams", _REST)),
+    rows=(("Teams", _TEAMS), ("Budgets", _BUDGETS), ("Beyond teams", _REST)),
     variables=(
         Variable("team", f"gpuwise_team_cost_usd{{{SCOPE}}}"),
         Variable("namespace", f"gpuwise_gpu_info{{{SCOPE}}}"),

@@ -36,15 +36,20 @@ ORPHAN_LEVELS: Mapping[str, tuple[str, ...]] = {
 """What may be forgotten, with the keys that name it."""
 
 
-def weeks(history: CostHistory, until_s: int) -> tuple[WeekCost, ...]:
+def weeks(history: CostHistory, until_s: int, team: str | None = None) -> tuple[WeekCost, ...]:
     """The last 13 weeks of the history.
 
     Args:
         history: daily cost.
         until_s: first second after the last week.
+        team: only its cost.
     """
     first_s = monday_of(until_s - 1) - (WEEKS - 1) * WEEK_S
-    return trend(history.sums(("day",), first_s, until_s), until_s)
+    return trend(history.sums(("day",), first_s, until_s, _only("team", team)), until_s)
+
+
+def _only(by: str, value: str | None) -> Mapping[str, Collection[str]] | None:
+    return None if value is None else {by: {value}}
 
 
 def budgets(
@@ -53,7 +58,7 @@ def budgets(
     """Compare budgets with the month's cost and its forecast.
 
     Args:
-        history: daily cost.
+        history: daily cost, of all clusters in its database.
         asked: the budgets.
         recommendations: the open ones, of which some may keep a month within its budget.
         now_s: epoch seconds.
@@ -67,11 +72,12 @@ def budgets(
     calendar, until_s = Calendar.of(days), max((day.until_s for day in days), default=since_s)
     span = since_s, min(end_s, until_s)
     subjects = {by: _subjects(history, by, {one.value for one in asked if one.by == by}, span) for by in _keys(asked)}
-    found = []
+    found, clusters = [], len(history.clusters())
     for budget in asked:
         costs, members = subjects[budget.by].get(budget.value or None, ({}, frozenset()))
         concerned = [one for one in recommendations if members is None or str(one.workload) in members]
-        found.append(status(budget, costs, calendar, now_s, until_s=until_s, recommendations=concerned))
+        one = status(budget, costs, calendar, now_s, until_s=until_s, recommendations=concerned)
+        found.append(replace(one, clusters=clusters))
     return tuple(found)
 
 
@@ -123,7 +129,9 @@ def _added(first: CostSum | None, second: CostSum) -> CostSum:
     )
 
 
-def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[CostAnomaly, ...]:
+def anomalies(
+    history: CostHistory, by: str, since_s: int, now_s: int, only: str | None = None
+) -> tuple[CostAnomaly, ...]:
     """Lasting steps in the daily cost of each value of a key, the largest first.
 
     Args:
@@ -131,10 +139,11 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
         by: the key, such as "team".
         since_s: only steps that began at this instant or later.
         now_s: epoch seconds.
+        only: this value of the key alone.
     """
     first_s = now_s - now_s % DAY_S - HISTORY_S
     calendar = Calendar.of(history.days(first_s, now_s))
-    subjects = by_keys(history.sums(("day", by), first_s, now_s))
+    subjects = by_keys(history.sums(("day", by), first_s, now_s, _only(by, only)))
     found = []
     for (key,), costs in subjects.items():
         series = calendar.series(usd_by_day(costs))

@@ -3,21 +3,27 @@
 The loop finds and acts, see `pipeline`; this compiles its findings and the ledger's actions for people.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, tzinfo
+from functools import partial
+from zoneinfo import ZoneInfo
 
 from gpuwise import spending
 from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
-from gpuwise.finops import compile_report, still_there
+from gpuwise.finops import Tags, compile_report, still_there
+from gpuwise.finops.hours import hours_of_week
+from gpuwise.finops.settings import Budget
+from gpuwise.finops.teams import members_of
 from gpuwise.finops.trend import WEEK_S, monday_of
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.report import Action, WeeklyReport
+from gpuwise.model.report import Action, BudgetStatus, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
 
@@ -27,7 +33,9 @@ _MEASURED_S = 91 * DAY_S
 """Age of the actions whose savings a report still measures: 13 weeks."""
 
 
-def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC") -> WeeklyReport:
+def report(
+    loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC", team: str | None = None
+) -> WeeklyReport:
     """Build the report of one week from newly scored usage and from the ledger.
 
     Args:
@@ -36,13 +44,20 @@ def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: 
         week: its ISO name, "2026-W20".
         now_s: time of the report, epoch seconds.
         time_zone: IANA name of the zone in which the week begins and ends.
+        team: whose report it is: its workloads, budgets and lasting changes, and nothing of other teams; None for all.
+
+    Raises:
+        InputError: no workload and no namespace names the team.
     """
     fleet = loop.observe(now_s)
+    members = None if team is None else members_of(fleet, team, Tags(loop.settings.finops.tags))
     found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
     unwritten = tuple(_recorded(loop, survey, now_s))
-    report = replace(summary(loop, survey, week=week, now_s=now_s), time_zone=time_zone)
+    if members is not None:
+        survey = survey.only(members.workloads, f"team {team}", deleted_in=members.namespaces)
+    report = summary(loop, survey, week=week, now_s=now_s, time_zone=time_zone, team=team)
     notes = [*report.quality.notes, *unwritten, *_of_zone(window, time_zone), *_of_prices(report)]
     with_prices = loop.ledger.prices()
     if found and with_prices not in ("", loop.prices.version):
@@ -80,7 +95,26 @@ def _of_zone(window: Window, time_zone: str) -> Iterator[str]:
         yield "Trend and budgets are by UTC days, too."
 
 
-def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
+def hour_of_week(seconds: int, zone: tzinfo) -> int:
+    """Return the hour of the week of an instant, 0 to 167; hour 0 begins on Monday at 00:00.
+
+    Args:
+        seconds: the instant, epoch seconds.
+        zone: whose clock counts.
+    """
+    at = datetime.fromtimestamp(seconds, zone)
+    return at.weekday() * 24 + at.hour
+
+
+def summary(
+    loop: Pipeline,
+    survey: Survey,
+    *,
+    now_s: int,
+    week: str | None = None,
+    time_zone: str = "UTC",
+    team: str | None = None,
+) -> WeeklyReport:
     """Build the report of a survey: its cost and savings, with the actions in its window.
 
     Args:
@@ -88,6 +122,8 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         survey: the findings.
         now_s: time of the report, epoch seconds.
         week: ISO name of the week, None for another window.
+        time_zone: IANA name of the zone in which a week begins.
+        team: whose workloads the survey is of; None if it is of the fleet or another selection.
     """
     window, selection = survey.window, survey.selection
     seen = loop.period(survey, now_s)
@@ -105,21 +141,42 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         ledger_head=str(loop.ledger.head()) if week else None,
         blockers=_blockers(loop, survey, now_s),
     )
-    return found if selection is not None else _with_history(loop, found, window)
+    found = replace(
+        found, time_zone=time_zone, hours=hours_of_week(seen, partial(hour_of_week, zone=ZoneInfo(time_zone)))
+    )
+    return found if selection is not None and team is None else _with_history(loop, found, window, team)
 
 
-def _with_history(loop: Pipeline, found: WeeklyReport, window: Window) -> WeeklyReport:
-    """Add what the cost history says until the end of the report."""
+def _with_history(loop: Pipeline, found: WeeklyReport, window: Window, team: str | None) -> WeeklyReport:
+    """Add what the cost history says until the end of the report, of one team or of all."""
     # The history is of UTC days: of a week in another time zone, the UTC week of the same name counts.
     end_s = window.end_s if found.week is None else monday_of(window.end_s + WEEK_S // 2)
     history, until_s = loop.ledger.costs(), min(end_s, found.generated_s)
+    asked = [one for one in loop.settings.finops.budgets if team in (None, one.value if one.by == "team" else "")]
+    since_s, whole = until_s - _RECENT_S, loop.ledger.of_every_cluster().costs()
+    intents, outcomes = loop.ledger.attempts(since_s=until_s - _MEASURED_S)
+    own = {cost.workload for cost in found.workloads}
+    intents = [one for one in intents if team is None or str(one.command.workload) in own]
     return replace(
         found,
-        trend=spending.weeks(history, until_s),
-        budgets=spending.budgets(history, loop.settings.finops.budgets, found.recommendations, until_s - 1),
-        anomalies=spending.anomalies(history, "team", until_s - _RECENT_S, until_s),
-        measured=spending.measured(history, *loop.ledger.attempts(since_s=until_s - _MEASURED_S), until_s),
+        trend=spending.weeks(history, until_s, team),
+        budgets=budgets(loop.ledger, asked, until_s - 1),
+        anomalies=spending.anomalies(whole, "team", since_s, until_s, team),
+        measured=spending.measured(history, intents, outcomes, until_s),
+        spending_clusters=len(whole.clusters()),
     )
+
+
+def budgets(ledger: Ledger, asked: Sequence[Budget], now_s: int) -> tuple[BudgetStatus, ...]:
+    """Compare budgets with the cost of all clusters in the ledger's database, wherever they are shown.
+
+    Args:
+        ledger: has the cost history and the open recommendations, which may keep a month within its budget.
+        asked: the budgets.
+        now_s: epoch seconds.
+    """
+    whole = ledger.of_every_cluster()
+    return spending.budgets(whole.costs(), asked, _open(whole), now_s) if asked else ()
 
 
 def _blockers(loop: Pipeline, survey: Survey, now_s: int) -> tuple[Blocked, ...]:

@@ -4,13 +4,17 @@ import csv
 import io
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from tests.cli.test_mistakes import ran
 from tests.finops.test_budgets import NOW_S, TODAY, daily, row, steady
 
+from gpuwise.cli.serve import cost_document
+from gpuwise.config import Config, LedgerConfig
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner
+from gpuwise.model.errors import InputError
 from gpuwise.model.usage import DAY_S
 
 HOSTILE = ('=cmd|"/c calc"!A1', "[red]x[/red]", "a\nb", "`|<b>", "naïve 🦙")
@@ -170,3 +174,14 @@ def test_a_cluster_that_stopped_is_said(tmp_path):
             opened.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in days], costs)
     table = asked("cost", path, tmp_path, "--window", "10d").stdout
     assert "3 days are not complete yet" in " ".join(table.split())
+
+
+def test_the_api_answers_what_the_command_prints(ledger, tmp_path):
+    config = replace(Config(), ledger=LedgerConfig(ledger))
+    printed = ran(
+        "cost", "--ledger", str(ledger), "--by", "team,phase", "--window", "2026-11", "-o", "json", home=tmp_path
+    )
+    assert cost_document(config, "team,phase", "2026-11", "none") == printed.stdout.rstrip("\n")
+    for by, window, spread in (("squad", "2026-11", "none"), ("team", "x", "none"), ("team", "2026-11", "some")):
+        with pytest.raises(InputError):
+            cost_document(config, by, window, spread)

@@ -451,3 +451,34 @@ def test_a_delivery_has_one_key_for_each_week_channel_recipient_and_scope():
     ]
     assert len({each.key for each in (one, *others)}) == 5
     assert dataclasses.replace(one, status=DeliveryStatus.SENT, at_s=5, detail="x").key == one.key
+
+
+def reached(mail=None, hook=None, password=None, **more):
+    senders = Senders.of(settings(mail, hook, **more), password=password, webhook=hook and hook.url)
+    return {one.name: (one.status.value, one.text) for one in senders.reach()}
+
+
+def test_the_channels_can_be_checked_without_sending(mail, hook):
+    found = reached(mail, hook)
+    assert [status for status, _ in found.values()] == ["ok", "ok"]
+    assert found["report by e-mail"][1] == f"127.0.0.1:{mail.port} answers, TLS none; nothing was sent"
+    assert (mail.sessions, mail.accepted, hook.requests, hook.posted) == (1, [], 0, [])
+    assert PATH not in str(found)
+
+
+def test_a_check_says_what_fails(mail, hook):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        gone = SimpleNamespace(port=closed.getsockname()[1], url=f"http://127.0.0.1:{closed.getsockname()[1]}{PATH}")
+        found = reached(gone, gone)
+    for name, start, hint in (
+        ("report by e-mail", "no connection to", "check report.email"),
+        ("report to Slack", "Slack could not be reached", "report.slack.webhook_url_file"),
+    ):
+        status, text = found[name]
+        assert status == "failed"
+        assert text.startswith(start)
+        assert hint in text
+    assert PATH not in str(found)
+    mail.answer("CONNECT", "554 no service")
+    assert reached(mail)["report by e-mail"][0] == "failed"

@@ -1,5 +1,6 @@
 """`gpuwise doctor` makes the calls of `scan` and `run`, and reports each one with a hint."""
 
+import json
 import re
 import time
 
@@ -7,7 +8,9 @@ import pytest
 from tests.cluster_under_test import KUBECONFIG
 from tests.e2e.conftest import gpu_node, of_namespace
 from tests.e2e.fleets import listed, reviewing
+from tests.mail_server import mail_server
 from tests.prometheus_server import NEEDS_PROMETHEUS
+from tests.webhook_server import webhook_server
 
 from gpuwise.emulate.objects import deployment, statefulset
 
@@ -173,3 +176,22 @@ def test_the_queries_of_a_scan_are_made(gpuwise, cluster, tmp_path, start_promet
     assert checks["usage by node"] == ("ok", "1 of 1 nodes with GPUs have samples of the last day")
     status, problem = checks["coverage of the last day"]
     assert (status, "pods with fewer devices than they request: acting/chat" in problem) == ("warning", True)
+
+
+def test_the_delivery_of_the_report_is_checked_and_nothing_is_sent(gpuwise_here, tmp_path):
+    config, url = tmp_path / "gpuwise.yaml", tmp_path / "url"
+    with mail_server() as mail, webhook_server() as hook:
+        url.write_text(hook.url)
+        email = {"host": "127.0.0.1", "port": mail.port, "tls": "none", "sender": "g@example.com",
+                 "recipients": ["a@example.com"]}  # fmt: skip
+        written = {"report": {"email": email, "slack": {"webhook_url_file": str(url)}}}
+        config.write_text(json.dumps(written))
+        checks = lines(gpuwise_here("doctor", "--config", config))
+        assert checks["report delivery"] == ("ok", "e-mail to 1 address, Slack")
+        assert checks["report by e-mail"][0] == checks["report to Slack"][0] == "ok"
+        assert (mail.accepted, hook.posted) == ([], [])
+    checks = lines(gpuwise_here("doctor", "--config", config))
+    assert checks["report by e-mail"][0] == checks["report to Slack"][0] == "failed"
+    url.unlink()
+    status, text = lines(gpuwise_here("doctor", "--config", config))["report delivery"]
+    assert (status, "report.slack.webhook_url_file" in text) == ("failed", True)

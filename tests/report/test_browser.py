@@ -52,3 +52,16 @@ def test_a_click_on_a_command_selects_all_of_it(browser, report, tmp_path):
     page.goto(write_report(report, tmp_path).html.as_uri())
     page.locator(".cards .copy").first.click()
     assert page.evaluate("getSelection().toString()").strip() == f"gpuwise apply {report.recommendations[0].id}"
+
+
+def test_printed_it_fits_the_width_and_the_first_page_has_the_actions(browser, report, hostile_report, tmp_path):
+    """A page of A4 has 718 x 1046 pixels between Chromium's margins, one of US letter 740 x 980."""
+    for name, one in (("plain", report), ("hostile", hostile_report)):
+        page = browser.new_page(viewport={"width": 718, "height": 980})
+        page.emulate_media(media="print")
+        page.goto(write_report(one, tmp_path / name).html.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718
+        last = page.locator(".cards li").nth(4).bounding_box()
+        if name == "plain":
+            assert last["y"] + last["height"] < 980
+        page.close()

@@ -14,13 +14,13 @@ from prometheus_client.core import GaugeMetricFamily
 
 from gpuwise.finops import Period, compile_report
 from gpuwise.model.codec import from_json
-from gpuwise.model.errors import InputError
+from gpuwise.model.errors import InputError, LedgerError
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
-from gpuwise.model.report import WeeklyReport
+from gpuwise.model.report import BudgetStatus, CostAnomaly, WeeklyReport
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import admits, token_for
 from gpuwise.service.pass_requests import PassRequests
@@ -28,6 +28,7 @@ from gpuwise.service.pass_requests import PassRequests
 MONDAY = 1_794_787_200
 CHROMIUM = Path("/usr/bin/chromium")
 TOKEN = "a-long-token"
+PATHS = [f"/api/v1/{name}" for name in ("report", "recommendations", "holds", "budgets", "anomalies")]
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_before_the_first_run_the_service_lives_but_is_not_ready():
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 503
         assert "No run yet" in client.get("/").text
-        for path in ("/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"):
+        for path in PATHS:
             answer = client.get(path)
             assert answer.status_code == 503
             assert answer.json()["hint"]
@@ -103,10 +104,43 @@ def test_liveness_follows_the_loop(report):
 def test_the_api_schema_is_served_and_nothing_is_loaded_from_other_hosts(report):
     with served(lambda: report, requests=PassRequests(300)) as address, httpx.Client(base_url=address) as client:
         described = client.get("/api/v1/openapi.json").json()
-        paths = {f"/api/v1/{name}" for name in ("report", "recommendations", "holds", "alerts")}
+        paths = {*PATHS, "/api/v1/alerts"}
         assert set(described["paths"]) == paths
         assert {name for name, methods in described["paths"].items() if "post" in methods} == {"/api/v1/alerts"}
         assert client.get("/docs").status_code == 404
+
+
+def test_the_cost_is_served_with_its_keys_and_mistakes_have_a_hint(report):
+    asked = []
+
+    def cost(*words):
+        asked.append(words)
+        if words[0] == "squad":
+            raise InputError("the cost cannot be allocated by 'squad'", hint="name keys")
+        if words[1] == "week":
+            raise LedgerError("the database is locked", hint="try again")
+        return '{"lines": []}'
+
+    with served(lambda: report, cost=cost) as address, httpx.Client(base_url=address) as client:
+        assert client.get("/api/v1/cost").json() == {"lines": []}
+        wrong = client.get("/api/v1/cost?by=squad")
+        assert (wrong.status_code, wrong.json()["hint"]) == (422, "name keys")
+        assert client.get("/api/v1/cost?by=team,phase&window=week&spread=even").status_code == 503
+        assert "/api/v1/cost" in client.get("/").text
+        assert client.post("/api/v1/cost").status_code == 405
+    assert asked == [("team", "month", "none"), ("squad", "month", "none"), ("team,phase", "week", "even")]
+
+
+def test_budgets_and_lasting_changes_are_those_of_the_report(report):
+    budget = BudgetStatus("b", "team ml", "2026-11", 9.0, 5.0, 0, 1.0, 9.0, 8.0, 9.5, "", None, "risk", clusters=2)
+    step = CostAnomaly("team <b>", 0, 1.0, 2.0, 30.0, "more GPU time", None, "", 1.0)
+    shown = dataclasses.replace(report, budgets=(budget,), anomalies=(step,))
+    with served(lambda: shown) as address, httpx.Client(base_url=address) as client:
+        assert from_json(tuple[BudgetStatus, ...], client.get("/api/v1/budgets").content) == (budget,)
+        assert from_json(tuple[CostAnomaly, ...], client.get("/api/v1/anomalies").content) == (step,)
+        page = client.get("/").text
+        assert "team ml in 2 clusters" in page
+        assert "team &lt;b&gt;" in page
 
 
 def test_metrics_expose_the_given_collectors_and_no_others(report):
@@ -118,7 +152,7 @@ def test_metrics_expose_the_given_collectors_and_no_others(report):
 
 def test_without_the_token_only_the_probes_are_served(report):
     with served(lambda: report, token=TOKEN) as address, httpx.Client(base_url=address) as client:
-        for path in ("/", "/api/v1/report", "/api/v1/holds", "/api/v1/openapi.json", "/metrics", "/nowhere"):
+        for path in ("/", *PATHS, "/api/v1/cost", "/api/v1/openapi.json", "/metrics", "/nowhere"):
             answer = client.get(path)
             assert answer.status_code == 401, path
             assert answer.headers["WWW-Authenticate"].startswith("Basic")
@@ -174,7 +208,7 @@ def test_every_response_has_the_security_headers(report, token):
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_write_methods_are_not_allowed(report, method):
     with served(lambda: report) as address, httpx.Client(base_url=address) as client:
-        for path in ("/", "/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"):
+        for path in ("/", *PATHS):
             assert client.request(method, path).status_code == 405
 
 
@@ -199,7 +233,7 @@ def test_a_browser_shows_the_page_with_its_style_and_logs_no_errors(report):
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
                 # The policy admits the style by its hash; without it the page would use the browser's serif font.
                 assert "system-ui" in page.evaluate("getComputedStyle(document.body).fontFamily")
-                assert page.locator("nav a").count() == 5
+                assert page.locator("nav a").count() == 7
                 assert [text for text in logged if "401" not in text] == []
                 context.close()
         browser.close()

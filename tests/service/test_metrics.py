@@ -11,7 +11,7 @@ from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation, Saving
-from gpuwise.model.report import Action, Bill, DataQuality, TeamCost, WeeklyReport
+from gpuwise.model.report import Action, Bill, BudgetStatus, DataQuality, TeamCost, WeeklyReport
 from gpuwise.service.loop import LoopWatch
 from gpuwise.service.metrics import UNCLAIMED, FleetCollector
 
@@ -72,7 +72,27 @@ REPORT = WeeklyReport(
     realised_usd_month=42.0,
     quality=DataQuality(3, 2, 0.875, 0, ()),
     price_source="test",
+    budgets=(
+        BudgetStatus(
+            "research",
+            "team research",
+            "2026-05",
+            5_000.0,
+            4_100.0,
+            1_779_062_400,
+            180.0,
+            5_600.0,
+            5_100.0,
+            6_100.0,
+            "",
+            1_779_500_000,
+            "breach",
+            (0.5, 0.8),
+            2.0,
+        ),
+    ),
 )
+BUDGET = {"budget": "research", "subject": "team research"}
 
 
 def value(report: WeeklyReport | None, name: str, **labels: str) -> float | None:
@@ -100,6 +120,14 @@ def value(report: WeeklyReport | None, name: str, **labels: str) -> float | None
         ("gpuwise_blocked", {"stage": "decide", "reason": "Paused"}, 1.0),
         ("gpuwise_actions", {"status": "applied"}, 1.0),
         ("gpuwise_actions", {"status": "in-flight"}, 1.0),
+        ("gpuwise_budget_usd", BUDGET, 5_000.0),
+        ("gpuwise_budget_actual_usd", BUDGET, 4_100.0),
+        ("gpuwise_budget_forecast_usd", BUDGET | {"bound": "low"}, 5_100.0),
+        ("gpuwise_budget_forecast_usd", BUDGET | {"bound": "expected"}, 5_600.0),
+        ("gpuwise_budget_forecast_usd", BUDGET | {"bound": "high"}, 6_100.0),
+        ("gpuwise_budget_threshold_reached_ratio", BUDGET, 0.8),
+        ("gpuwise_budget_breach_timestamp_seconds", BUDGET, 1_779_500_000.0),
+        ("gpuwise_budget_unpriced_gpu_seconds", BUDGET, 7_200.0),
         ("gpuwise_data_coverage_ratio", {}, 0.875),
         ("gpuwise_report_timestamp_seconds", {}, 1_779_070_000.0),
     ],
@@ -124,6 +152,15 @@ def test_without_a_report_only_the_build_info_is_exported():
 def test_unknown_coverage_has_no_series():
     unknown = replace(REPORT, quality=replace(REPORT.quality, coverage=None))
     assert value(unknown, "gpuwise_data_coverage_ratio") is None
+
+
+def test_a_budget_without_a_forecast_has_no_series_of_it():
+    one = replace(REPORT.budgets[0], forecast_usd=None, low_usd=None, high_usd=None, breach_s=None, alerts=())
+    early = replace(REPORT, budgets=(one,))
+    assert value(early, "gpuwise_budget_actual_usd", **BUDGET) == 4_100.0
+    for name in ("forecast_usd", "breach_timestamp_seconds", "threshold_reached_ratio"):
+        bounds = [{"bound": bound} for bound in ("low", "expected", "high")] if name == "forecast_usd" else [{}]
+        assert {value(early, f"gpuwise_budget_{name}", **BUDGET, **bound) for bound in bounds} == {None}
 
 
 def test_no_saving_is_zero_not_absent():

@@ -15,8 +15,8 @@ from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import BudgetStatus
 from gpuwise.report import wording as written
-from gpuwise.report.spending_wording import budget_state
-from gpuwise.spending import budgets
+from gpuwise.report.spending_wording import budget_state, budget_subject
+from gpuwise.weekly import budgets
 from gpuwise.wiring import cost_history, open_ledger
 
 
@@ -30,8 +30,8 @@ def budget(context: click.Context, config: Config, now_s: int | None, form: str)
     if not config.finops.budgets:
         raise InputError("there is no budget", hint="add finops.budgets to the configuration: docs/cost.md")
     at_s = now_s or int(time.time())
-    with cost_history(config) as history, open_ledger(config) as ledger:
-        found = budgets(history, config.finops.budgets, ledger.recommendations(), at_s)
+    with cost_history(config), open_ledger(config) as ledger:  # the first one refuses a ledger that does not exist
+        found = budgets(ledger, config.finops.budgets, at_s)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
     else:
@@ -49,7 +49,7 @@ def _table(found: tuple[BudgetStatus, ...]) -> None:
     )
     rows = [
         Row(
-            f"{one.name}: {one.subject}, {one.month}",
+            f"{one.name}: {budget_subject(one)}, {one.month}",
             (written.usd(one.usd), written.usd(one.actual_usd), _forecast(one), budget_state(one)),
             tuple(f"gpuwise explain {name}" for name in one.remedies[:3]),
         )

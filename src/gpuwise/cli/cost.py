@@ -31,10 +31,20 @@ _BY = (*KEYS, "cluster", "day")
 
 
 def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-    keys = tuple(filter(None, value.split(",")))
+    return keys_of(value)
+
+
+def keys_of(text: str) -> tuple[str, ...]:
+    """Return the keys of a list such as "team,phase".
+
+    Raises:
+        InputError: one does not exist, or occurs twice.
+    """
+    keys = tuple(filter(None, text.split(",")))
     wrong = [key for key in keys if key not in _BY]
     if wrong or len(set(keys)) < len(keys) or not keys:
-        raise click.BadParameter(f"{value!r}: name keys of {', '.join(_BY)}, each once, separated by commas")
+        hint = f"name keys of {', '.join(_BY)}, each once, separated by commas"
+        raise InputError(f"the cost cannot be allocated by {text!r}", hint=hint)
     return keys
 
 
@@ -53,7 +63,25 @@ def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: int | None, form: str) -> None:
     """Show the cost by team, project, model or another key; it sums to the bill."""
-    at_s = now_s or int(time.time())
+    asked, found = allocated(config, by, window, Spread(spread), now_s or int(time.time()))
+    if found.missing and form != "table":
+        err.print(Text(f"{asked.name}: {found.missing}", "yellow"))
+    _WRITERS[form](found, asked)
+
+
+def allocated(config: Config, by: tuple[str, ...], window: str, spread: Spread, at_s: int) -> tuple[Days, Allocation]:
+    """Allocate the cost of a window, and return it with the days that the window names.
+
+    Args:
+        config: names the ledger.
+        by: the keys.
+        window: as `--window` takes it.
+        spread: how the cost of time that no pod was allocated is divided.
+        at_s: now, epoch seconds.
+
+    Raises:
+        InputError: the window is none, or no day of it is in the cost history.
+    """
     asked = days_of(window, at_s)
     with cost_history(config) as history:
         days = history.days(asked.start_s - GONE_D * DAY_S, asked.end_s)  # of each cluster
@@ -66,10 +94,7 @@ def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: i
             )
         until_s = min(asked.end_s, at_s)
         missing = gaps(known, asked.start_s, until_s)
-        found = _dated(allocation(history.sums(by, asked.start_s, asked.end_s), by, Spread(spread), missing))
-    if missing and form != "table":
-        err.print(Text(f"{asked.name}: {missing}", "yellow"))
-    _WRITERS[form](found, asked)
+        return asked, _dated(allocation(history.sums(by, asked.start_s, asked.end_s), by, spread, missing))
 
 
 def _dated(found: Allocation) -> Allocation:
@@ -140,7 +165,8 @@ def _flat(found: Allocation) -> Iterator[dict[str, object]]:
         }
 
 
-def _json(found: Allocation, asked: Days) -> None:
+def document(found: Allocation, asked: Days) -> str:
+    """Return an allocation as JSON, which `-o json` prints and the service's API answers."""
     total = found.total
     body = {
         "window": asked.name,
@@ -151,7 +177,11 @@ def _json(found: Allocation, asked: Days) -> None:
         "unpriced_gpu_h": total.unpriced_gpu_h,
         "missing": found.missing or None,
     }
-    show.print_raw(json.dumps(body, indent=2))
+    return json.dumps(body, indent=2)
+
+
+def _json(found: Allocation, asked: Days) -> None:
+    show.print_raw(document(found, asked))
 
 
 def _csv(found: Allocation, _asked: Days) -> None:

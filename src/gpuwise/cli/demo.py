@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -94,10 +95,14 @@ def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -
     say(str(paths.html))
     if serve:
         from gpuwise.cli.address import address  # noqa: PLC0415
-        from gpuwise.cli.serve import listen_on  # noqa: PLC0415
+        from gpuwise.cli.serve import cost_document, listen_on  # noqa: PLC0415
+        from gpuwise.service.app import create_app  # noqa: PLC0415
+        from gpuwise.service.metrics import FleetCollector  # noqa: PLC0415
 
         host, port = address(listen)
-        listen_on(host, port, lambda: report, None)
+        collectors = [FleetCollector(lambda: report)]
+        cost = partial(cost_document, config)
+        listen_on(host, port, create_app(lambda: report, token=None, collectors=collectors, cost=cost))
 
 
 def _clear(folder: Path) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from rich.text import Text
@@ -23,6 +23,9 @@ from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.usage import DAY_S, Window
+
+if TYPE_CHECKING:
+    from gpuwise.delivery.senders import Senders
 
 T = TypeVar("T")
 
@@ -54,6 +57,9 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
                 checks.report("usage of the fleet", measured)
             if reader is not None and wiring.changeable(config):
                 _rights(checks, config, reader, seen)
+        if config.report.email.host is not None or config.report.slack.webhook_url_file is not None:
+            senders = checks.check("report delivery", lambda: _senders(config))
+            checks.report("report delivery", senders.reach() if senders is not None else ())
         if reader is not None and wiring.changeable(config):
             checks.check("ledger head", lambda: _head(config, stack, seen))
     if checks.failed:
@@ -170,6 +176,13 @@ def _rights(checks: _Checks, config: Config, reader: ClusterReader, seen: Invent
         checks.check(f"rights in {place}", partial(fleet.granted, reader, targets))
     if not wanted:
         checks.check("rights", lambda: (True, "none needed: no namespace has mode approve or enforce"))
+
+
+def _senders(config: Config) -> "tuple[Senders, str]":
+    found = wiring.senders(config)
+    number = len(found.addresses)
+    channels = [f"e-mail to {number} address{'es' if number != 1 else ''}"] if found.server is not None else []
+    return found, ", ".join([*channels, *(["Slack"] if found.webhook is not None else [])])
 
 
 def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[bool, str]:

@@ -1,9 +1,14 @@
 """`gpuwise report`: the weekly report, and its delivery."""
 
 import re
+import shlex
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,11 +21,14 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.delivery.deliver import deliver, failure, wanted
 from gpuwise.delivery.pdf import installed, write_pdf
+from gpuwise.finops.combined import combined
+from gpuwise.model.codec import from_json
 from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Ledger
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.report import render_json, render_markdown, write_report
-from gpuwise.wiring import loop, senders
+from gpuwise.wiring import loop, open_ledger, senders
 from gpuwise.wiring import now as clock
 
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
@@ -33,46 +41,111 @@ _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 @click.option("--output-dir", type=FILE, help="Write HTML, Markdown and JSON here, and print the path of the HTML.")
 @click.option("--pdf", is_flag=True, help="Write a PDF there, too; it needs Chromium.")
 @click.option("--send", is_flag=True, help="Send it by e-mail and Slack, as report.email and report.slack say: once.")
+@click.option("--team", metavar="NAME", help="Only this team: its bill, recommendations, budgets, lasting changes.")
 @click.option("--again", is_flag=True, help="With --send: send also what was sent before.")
+@click.option(
+    "--combine",
+    "files",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="Combine reports of several clusters, each a JSON file of one week, into one; reads no cluster.",
+)
 @click.option(
     "-o", "--output", "form", type=click.Choice([*show.FORMATS, "markdown"]), default="markdown", show_default=True
 )
-def report(
-    config: Config,
-    week: str,
-    now_s: int | None,
-    output_dir: Path | None,
-    pdf: bool,  # noqa: FBT001 - click
-    send: bool,  # noqa: FBT001 - click
-    again: bool,  # noqa: FBT001 - click
-    form: str,
-) -> None:
+def report(config: Config, **options: Any) -> None:
     """Report one week: the bill, the waste by owner, what to do, what was done."""
-    at_s, zone = now_s or int(time.time()), config.report.time_zone
-    name, start_s, end_s = week_of(week, at_s, zone)
+    asked = _Asked(**options)
+    asked.check()
     # What the delivery needs is checked before the fleet is read, which may take minutes.
-    chromium = _chromium(output_dir) if pdf else None
-    sending = senders(config) if send else None
-    if again and not send:
-        raise InputError("--again has no meaning without --send", hint="add --send")
-    if send and end_s > at_s:
-        problem = f"the week {name} ends at {datetime.fromtimestamp(end_s, zone):%Y-%m-%d %H:%M} in {zone.key}"
-        raise InputError(f"{problem}, and it is sent once", hint="send it afterwards, or name an earlier week")
-    with progress() as shown, loop(config, shown, writing=False) as pipeline:
-        window = _window(name, start_s, end_s, config)
-        found = weekly.report(pipeline, window, week=name, now_s=at_s, time_zone=zone.key)
-        _write(found, output_dir, chromium, form)
-        if sending is None:
+    chromium = _chromium(asked.output_dir) if asked.pdf else None
+    sending = senders(config) if asked.send else None
+    with ExitStack() as stack:
+        found, ledger = _combined(config, asked, stack) if asked.files else _of_cluster(config, asked, stack)
+        _write(found, asked.output_dir, chromium, asked.form)
+        if sending is None or ledger is None:
             return
-        todo = wanted(
-            sending.channels(found, config.cluster_name), week=name, scope=found.selection or "", at_s=clock()
-        )
-        results = deliver(todo, pipeline.ledger, again=again, clock=clock, wait=time.sleep)
+        todo = wanted(sending.channels(found, found.cluster), week=found.week or "", scope=_scope(found), at_s=clock())
+        results = deliver(todo, ledger, again=asked.again, clock=clock, wait=time.sleep)
     for one in results:
         say(str(one), to=err)
     failed = failure(results)
     if failed is not None:
         raise failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The options of the command, which their help describes."""
+
+    week: str
+    now_s: int | None
+    output_dir: Path | None
+    pdf: bool
+    send: bool
+    team: str | None
+    again: bool
+    files: tuple[Path, ...]
+    form: str
+
+    def check(self) -> None:
+        """Check that the options have a meaning together.
+
+        Raises:
+            InputError: they have none.
+        """
+        if self.again and not self.send:
+            raise InputError("--again has no meaning without --send", hint="add --send")
+        if self.files and self.team is not None:
+            hint = (
+                f"write the report of the team in each cluster with --team {shlex.quote(self.team)}, and combine these"
+            )
+            raise InputError("--combine reads reports, which are of teams already or not", hint=hint)
+
+
+def _of_cluster(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger]:
+    """Make the report of one week from the cluster; also return its ledger."""
+    at_s, zone = asked.now_s or int(time.time()), config.report.time_zone
+    name, start_s, end_s = week_of(asked.week, at_s, zone)
+    if asked.send:
+        _check_ended(name, end_s, at_s, zone)
+    shown = stack.enter_context(progress())
+    pipeline = stack.enter_context(loop(config, shown, writing=False))
+    window = _window(name, start_s, end_s, config)
+    found = weekly.report(pipeline, window, week=name, now_s=at_s, time_zone=zone.key, team=asked.team)
+    return found, pipeline.ledger
+
+
+def _combined(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger | None]:
+    """Combine reports from files; also return the ledger that knows what was sent, if anything is to be."""
+    found = combined([_read(path) for path in asked.files])
+    if not asked.send:
+        return found, None
+    _check_ended(found.week or "", found.end_s, asked.now_s or int(time.time()), ZoneInfo(found.time_zone))
+    return found, stack.enter_context(open_ledger(config))
+
+
+def _read(path: Path) -> WeeklyReport:
+    hint = "give files that `gpuwise report --output-dir` or `-o json` wrote"
+    try:
+        return from_json(WeeklyReport, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--combine: cannot read {path}: {error}", hint=hint) from error
+    except ValueError as error:
+        raise InputError(f"--combine: {path} is not a report of this version", hint=hint) from error
+
+
+def _check_ended(name: str, end_s: int, at_s: int, zone: ZoneInfo) -> None:
+    if end_s > at_s:
+        problem = f"the week {name} ends at {datetime.fromtimestamp(end_s, zone):%Y-%m-%d %H:%M} in {zone.key}"
+        raise InputError(f"{problem}, and it is sent once", hint="send it afterwards, or name an earlier week")
+
+
+def _scope(found: WeeklyReport) -> str:
+    """What a report covers, so that each scope is sent once."""
+    several = f"clusters {found.cluster}" if found.clusters else ""
+    return ", ".join(filter(None, (several, found.selection)))
 
 
 def _write(found: WeeklyReport, output_dir: Path | None, chromium: str | None, form: str) -> None:

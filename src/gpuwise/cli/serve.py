@@ -1,22 +1,24 @@
 """`gpuwise serve`: the page, the JSON API, metrics, and the loop in the background."""
 
 import threading
-from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
 import uvicorn
-from prometheus_client.registry import Collector
+from fastapi import FastAPI
 
 from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say
+from gpuwise.cli.cost import allocated, document, keys_of
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
 from gpuwise.cli.passes import RETRY_S, followed, passed
 from gpuwise.cli.paths import FILE
 from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
+from gpuwise.finops.allocation import Spread
 from gpuwise.lead.leader import Leader
 from gpuwise.model.command import Trigger
 from gpuwise.model.errors import InputError
@@ -53,7 +55,16 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
         thread.start()
         try:
             state = (LeaderCollector(pipeline.leadership.standing),) if isinstance(pipeline.leadership, Leader) else ()
-            listen_on(host, port, latest.get, token, watch, triggered=latest.triggers, requests=requests, more=state)
+            app = create_app(
+                latest.get,
+                token=token,
+                collectors=[FleetCollector(latest.get), watch, requests, *state],
+                trouble=lambda: watch.trouble,
+                triggered=latest.triggers,
+                requests=requests,
+                cost=partial(cost_document, config),
+            )
+            listen_on(host, port, app)
         finally:
             stop.set()
             requests.wake()
@@ -112,40 +123,36 @@ class Latest:
         say(f"alerts asked for this pass: {names}", to=err)
 
 
-def listen_on(
-    host: str,
-    port: int,
-    latest: Callable[[], WeeklyReport | None],
-    token: str | None,
-    watch: LoopWatch | None = None,
-    *,
-    triggered: Callable[[], Sequence[Trigger]] = tuple,
-    requests: PassRequests | None = None,
-    more: Sequence[Collector] = (),
-) -> None:
+def cost_document(config: Config, by: str, window: str, spread: str) -> str:
+    """Return the cost of a window by some keys, as `gpuwise cost -o json` prints it.
+
+    Args:
+        config: names the ledger.
+        by: keys, separated by commas.
+        window: as `--window` takes it.
+        spread: as `--spread` takes it.
+
+    Raises:
+        InputError: a key, the window or the spread is none, or no day of the window is in the cost history.
+    """
+    kinds = [one.value for one in Spread]
+    if spread not in kinds:
+        raise InputError(f"spread is {spread!r}", hint=f"use {', '.join(kinds)}")
+    asked, found = allocated(config, keys_of(by), window, Spread(spread), now())
+    return document(found, asked)
+
+
+def listen_on(host: str, port: int, app: FastAPI) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests.
 
     Args:
         host: name or address to bind.
         port: port to bind.
-        latest: returns the latest report, None before the first run.
-        token: token that clients must send; None admits everybody.
-        watch: the loop's health and metrics; None without a loop.
-        triggered: returns the passes that alerts asked for.
-        requests: where alerts ask for a pass; None without a loop.
-        more: further metrics.
+        app: the service.
 
     Raises:
         InputError: the address cannot be bound.
     """
-    app = create_app(
-        latest,
-        token=token,
-        collectors=[FleetCollector(latest), *filter(None, (watch, requests)), *more],
-        trouble=lambda: watch.trouble if watch else None,
-        triggered=triggered,
-        requests=requests,
-    )
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False))
     stop = stopping()
 

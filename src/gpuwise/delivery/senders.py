@@ -1,12 +1,15 @@
 """The channels that a configuration names, checked before anything is computed or sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from gpuwise.delivery.channel import Channel
+from gpuwise.delivery import smtp, webhook
+from gpuwise.delivery.channel import Channel, Failed
 from gpuwise.delivery.settings import ReportSettings
 from gpuwise.delivery.smtp import Mail, MailServer, mail_server
 from gpuwise.delivery.webhook import Webhook, checked_url
+from gpuwise.model.checks import CheckResult, CheckStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.report.mail import Views
@@ -51,6 +54,14 @@ class Senders:
         url = None if slack.webhook_url_file is None else checked_url(webhook)
         return cls(server, email.recipients, url, settings.timeout_s)
 
+    def reach(self) -> Iterator[CheckResult]:
+        """Check each channel as far as is possible without sending anything, one result at a time."""
+        if self.server is not None:
+            yield _result("report by e-mail", partial(smtp.reach, self.server), "check report.email")
+        if self.webhook is not None:
+            check = partial(webhook.reach, self.webhook, self.timeout_s)
+            yield _result("report to Slack", check, "check the network, and report.slack.webhook_url_file")
+
     def channels(self, report: WeeklyReport, cluster: str) -> list[Channel]:
         """Render the report for each channel.
 
@@ -65,3 +76,10 @@ class Senders:
         if self.webhook is not None:
             found.append(Webhook(self.webhook, slack_message(report), self.timeout_s))
         return found
+
+
+def _result(name: str, check: Callable[[], str], hint: str) -> CheckResult:
+    try:
+        return CheckResult(name, CheckStatus.OK, check())
+    except Failed as error:
+        return CheckResult(name, CheckStatus.FAILED, f"{error.problem}; {hint}")

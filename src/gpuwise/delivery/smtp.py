@@ -134,6 +134,18 @@ class Mail:
             _accepted(self.server, code, answer)
 
 
+def reach(server: MailServer) -> str:
+    """Connect, encrypt and sign in as for a report, and send nothing; return what was done.
+
+    Raises:
+        Failed: a report could not be sent.
+    """
+    with _connected(server) as smtp:
+        _accepted(server, *smtp.noop())
+    signed_in = "" if server.user is None else f", signed in as {server.user}"
+    return f"{server.shown} answers, TLS {server.tls}{signed_in}; nothing was sent"
+
+
 @contextmanager
 def _connected(server: MailServer) -> Iterator[smtplib.SMTP]:
     """Connect, encrypt and sign in; nothing was sent if that fails."""

@@ -19,6 +19,7 @@ from gpuwise.model.errors import InputError
 _RETRIED = frozenset({408, 425, 429, 500, 503})
 # A proxy lost its connection to Slack, or Slack did not answer it in time: the message may have been posted.
 _LOST = frozenset({502, 504})
+_HEADERS = {"User-Agent": f"gpuwise/{__version__}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,17 @@ class Webhook:
     @property
     def recipients(self) -> Sequence[str]:
         """A digest of the address: the same webhook has the same one, and the address cannot be computed from it."""
-        return (f"webhook-{hashlib.sha256(self.url.encode()).hexdigest()[:12]}",)
+        return (_digest(self.url),)
 
     def send(self, recipient: str) -> None:
         """See `Channel`."""
         assert recipient in self.recipients
-        headers = {"User-Agent": f"gpuwise/{__version__}"}
         try:
-            answer = httpx.post(self.url, json=dict(self.body), timeout=self.timeout_s, headers=headers)
+            answer = httpx.post(self.url, json=dict(self.body), timeout=self.timeout_s, headers=_HEADERS)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise Transient(f"Slack could not be reached: {self._why(error)}") from None
+            raise Transient(f"Slack could not be reached: {_why(error, self.url)}") from None
         except httpx.HTTPError as error:  # its text may have the address in it
-            raise Lost(f"the answer of Slack was lost: {self._why(error)}") from None
+            raise Lost(f"the answer of Slack was lost: {_why(error, self.url)}") from None
         if answer.status_code == httpx.codes.OK:
             return
         problem = f"Slack answered {answer.status_code}{_reason(answer)}"
@@ -60,10 +60,32 @@ class Webhook:
             raise Transient(problem, _retry_after_s(answer))
         raise Refused(problem)
 
-    def _why(self, error: Exception) -> str:
-        """The text of an error, unless it has a part of the address: the path is the secret."""
-        text, path = str(error), urlsplit(self.url).path
-        return text if text and not (len(path) > 1 and path in text) else type(error).__name__
+
+def _digest(url: str) -> str:
+    return f"webhook-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+def _why(error: Exception, url: str) -> str:
+    """The text of an error, unless it has a part of the address: the path is the secret."""
+    text, path = str(error), urlsplit(url).path
+    return text if text and not (len(path) > 1 and path in text) else type(error).__name__
+
+
+def reach(url: str, timeout_s: float) -> str:
+    """Ask the host of a webhook for an answer, not the webhook itself; return what was done.
+
+    Args:
+        url: address of the webhook; its path is the secret, and is not sent.
+        timeout_s: for the answer, seconds.
+
+    Raises:
+        Transient: there is none.
+    """
+    try:
+        httpx.head(httpx.URL(url).copy_with(raw_path=b"/"), timeout=timeout_s, headers=_HEADERS)
+    except httpx.HTTPError as error:
+        raise Transient(f"Slack could not be reached: {_why(error, url)}") from None
+    return f"the host of {_digest(url)} answers; nothing was posted"
 
 
 def checked_url(text: str | None) -> str:

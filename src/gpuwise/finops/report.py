@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gpuwise.finops.activity import activity
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.notes import failures_of, notes_of
 from gpuwise.finops.period import Period
@@ -63,6 +64,7 @@ def compile_report(
         applied_usd_month=applied_usd_month(actions),
         waste=waste_of(recommendations, period.inventory.by_ref()),
         cash_usd_month=sum(one.saving.usd_month for one in recommendations if isinstance(one.change, FreeNode)),
+        activity=activity(period),
     )
 
 

@@ -10,6 +10,7 @@ not known: triggers keep it, and it is compared with the events when a ledger is
 The database is SQLite for one machine, or PostgreSQL for several: ledger_database.py.
 """
 
+import copy
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -92,6 +93,12 @@ class SqlLedger:
     def costs(self) -> SqlCostHistory:
         """See the port."""
         return SqlCostHistory(self._database, self._cluster)
+
+    def of_every_cluster(self) -> "SqlLedger":
+        """See the port."""
+        whole = copy.copy(self)
+        whole.belongs_to("")
+        return whole
 
     def led_by(self, epoch: Callable[[], int]) -> None:
         """Ask for the term of this process before each intent; without this, an intent is of the latest term.

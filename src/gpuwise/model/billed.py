@@ -29,6 +29,8 @@ class BilledUse:
         stays: when each pod had each device; two stays on one device may overlap.
         sampled_gpu_s: of the time in `days`, GPU-seconds in hours with at least one sample of the device, by midnight;
             a day without any sample is absent.
+        activity_tenths: share of the samples by activity, from below 0.1 to 0.9 and more, weighted by age; () if
+            neither sensor was sampled.
     """
 
     workload: WorkloadRef
@@ -43,6 +45,7 @@ class BilledUse:
     unseen_days: tuple[DayUse, ...] = ()
     stays: tuple[Stay, ...] = ()
     sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
+    activity_tenths: tuple[float, ...] = ()
 
 
 class ScoredUse(NamedTuple):

@@ -277,6 +277,10 @@ class CostHistory(Protocol):
         """The rows of the days between two times, oldest day first."""
         ...
 
+    def clusters(self) -> Sequence[str]:
+        """The clusters that have days in the database, also if the history is of one."""
+        ...
+
 
 class Ledger(Protocol):
     """The append-only, hash-chained record of what gpuwise did and found."""
@@ -322,6 +326,10 @@ class Ledger(Protocol):
 
     def costs(self) -> CostHistory:
         """The cost history of the cluster, in the same database."""
+        ...
+
+    def of_every_cluster(self) -> "Ledger":
+        """The same ledger, to read the rows of every cluster in its database."""
         ...
 
     def nodes(self) -> list[SeenNode]:

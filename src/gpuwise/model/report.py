@@ -10,6 +10,7 @@ from gpuwise.model.changes import Change
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
+from gpuwise.model.use import Activity, HoursOfWeek
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,7 @@ class BudgetStatus:
         unpriced_gpu_h: GPU-hours without a price, which are not part of the dollars.
         remedies: ids of open recommendations that keep the month within the budget, most valuable first.
         remedies_usd: what they save until the end of the month.
+        clusters: of how many clusters it counts the cost: all in the database of the ledger.
     """
 
     name: str
@@ -226,6 +228,7 @@ class BudgetStatus:
     unpriced_gpu_h: float = 0.0
     remedies: tuple[str, ...] = ()
     remedies_usd: float = 0.0
+    clusters: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +318,30 @@ class Waste:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterCost:
+    """The bill of one cluster in a report of several.
+
+    Attributes:
+        cluster: its name.
+        cost_usd: of the time that has a price; None if none of it has one.
+        idle_usd, unallocated_usd: of this, of idle and of unallocated time.
+        gpu_h: GPU-hours of capacity.
+        idle_gpu_h: of these, allocated and idle.
+        unpriced_gpu_h: of the capacity, without a price.
+        saving_usd_month: what its open recommendations are worth.
+    """
+
+    cluster: str
+    cost_usd: float | None
+    idle_usd: float | None
+    unallocated_usd: float | None
+    gpu_h: float
+    idle_gpu_h: float
+    unpriced_gpu_h: float
+    saving_usd_month: float
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyReport:
     """One week of the fleet, or another window of it.
 
@@ -344,13 +371,19 @@ class WeeklyReport:
             selection is what its workloads were allocated: unallocated GPU time belongs to nodes, not to workloads.
         applied_usd_month: worth of the changes that were applied in the week and not undone.
         trend: up to 13 weeks of the cost history, oldest first; the last one is this week.
-        budgets: of the month in which the report's last day is.
-        anomalies: lasting steps in the cost of teams that began in the last four weeks, largest first.
+        budgets: of the month in which the report's last day is, over all clusters in the ledger's database.
+        anomalies: lasting steps in the cost of teams, over these clusters, that began in the last four weeks, largest
+            first.
         measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
         waste: the open recommendations by class of waste, the most expensive first.
         cash_usd_month: of `predicted_usd_month`, what the bill falls by without any further change: nodes that are
             removed. The rest is GPU time that becomes free for others.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
+        hours: allocated time by hour of the week; None if nothing was allocated.
+        activity: allocated time by how active the GPUs were; None if nothing was allocated.
+        spending_clusters: of how many clusters budgets and anomalies count the cost.
+        clusters: the bill of each cluster, most expensive first, in a report of several; namespaces are then
+            "cluster/namespace".
     """
 
     schema: str
@@ -381,3 +414,7 @@ class WeeklyReport:
     measured: tuple[MeasuredSaving, ...] = ()
     waste: tuple[Waste, ...] = ()
     cash_usd_month: float = 0.0
+    hours: HoursOfWeek | None = None
+    activity: Activity | None = None
+    spending_clusters: int = 1
+    clusters: tuple[ClusterCost, ...] = ()

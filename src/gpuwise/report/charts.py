@@ -5,10 +5,17 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from gpuwise.model.report import BudgetStatus, FleetDay, WeekCost
-from gpuwise.report.wording import day, gpu_hours, usd
+from gpuwise.model.use import TENTHS, Activity, HoursOfWeek
+from gpuwise.report import pattern_wording
+from gpuwise.report.flow import Step
+from gpuwise.report.wording import day, gpu_hours, percent, usd
 
 _GAP = 0.18
 """Share of a column's width that is left empty between two bars."""
+
+_LIGHTEST, _LEAST_SPAN = 0.12, 0.1
+"""Opacity of the least idle hour in a heat map, and the difference of idle shares that is drawn with all of the rest:
+where hours differ by less than ten points, they look alike."""
 
 
 def split_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
@@ -93,6 +100,49 @@ def budget_bar(one: BudgetStatus) -> Markup:
     return _svg("thin", "0 0 100 8", shapes, f"{usd(one.actual_usd)} spent, {expected}, budget {usd(one.usd)}")
 
 
+def step_bar(one: Step, whole: float) -> Markup:
+    """Draw a step of the way from the bill to useful work: it begins where the step before it ended.
+
+    Args:
+        one: the step.
+        whole: the first step, drawn at full width.
+    """
+    scale = 100.0 / whole if whole > 0 else 0.0
+    shapes = [_rect(one.name, one.left * scale, 0, one.size * scale, 8)] if one.size > 0 else []
+    return _svg("thin", "0 0 100 8", shapes, f"{one.text}: {one.amount}")
+
+
+def heat_map(hours: HoursOfWeek, title: str) -> Markup:
+    """Draw the idle share of each hour of the week: a row for each day, darkest where most is idle.
+
+    Args:
+        hours: allocated time.
+        title: text alternative for screen readers.
+    """
+    least, most = pattern_wording.idle_bounds(hours) or (0.0, 0.0)
+    shapes = []
+    for at in range(len(hours.idle_gpu_h)):
+        one = pattern_wording.idle_share(hours, at)
+        row, column = divmod(at, 24)
+        label = f"{pattern_wording.hour(at)}: {'nothing allocated' if one is None else f'{percent(one)} idle'}"
+        dark = 0.0 if one is None else _LIGHTEST + (1 - _LIGHTEST) * (one - least) / max(most - least, _LEAST_SPAN)
+        place = (column * 100 / 24, row * 10.0, 100 / 24 * 0.94, 9.2)
+        shapes.append(_rect("idle", *place, label, opacity=f"{dark:.2f}"))
+    return _svg("heat", "0 0 100 70", shapes, title)
+
+
+def activity_columns(found: Activity, title: str) -> Markup:
+    """Draw a column for each tenth of activity, of its GPU-hours."""
+    top = max(found.gpu_h, default=0.0)
+    shapes = [Markup('<line class="grid" x1="0" x2="100" y1="{0}" y2="{0}"/>').format(y) for y in (0.25, 50, 99.75)]
+    for number, hours in enumerate(found.gpu_h):
+        left, width = (number + _GAP / 2) * 100 / TENTHS, (1 - _GAP) * 100 / TENTHS
+        size = 100 * hours / top if top > 0 else 0.0
+        label = f"{pattern_wording.tenth(number)}: {gpu_hours(hours)}"
+        shapes.append(_rect("used", left, 100 - size, width, size, label))
+    return _svg("columns", "0 0 100 100", shapes, title)
+
+
 def share_bar(idle: float, allocated: float, largest: float, title: str) -> Markup:
     """Draw a thin bar for a table row: the allocated amount relative to the column's largest, its idle part in front.
 
@@ -109,10 +159,11 @@ def share_bar(idle: float, allocated: float, largest: float, title: str) -> Mark
     return _svg("thin", "0 0 100 8", shapes, title)
 
 
-def _rect(name: str, x: float, y: float, width: float, height: float, label: str = "") -> Markup:
+def _rect(name: str, x: float, y: float, width: float, height: float, label: str = "", *, opacity: str = "") -> Markup:
     inner = Markup("<title>{}</title>").format(label) if label else ""
-    return Markup('<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}">{}</rect>').format(
-        name, x, y, width, height, inner
+    faint = Markup(' fill-opacity="{}"').format(opacity) if opacity else ""
+    return Markup('<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"{}>{}</rect>').format(
+        name, x, y, width, height, faint, inner
     )
 
 

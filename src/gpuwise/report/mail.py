@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report.render import render_html, render_mail, render_markdown
+from gpuwise.report.render import file_stem, render_html, render_mail, render_markdown
 from gpuwise.report.subject import subject
 
 # RFC 5322's dot-atom at a domain; quoted local parts and display names are not accepted, so nothing needs quoting.
@@ -47,7 +47,7 @@ class Views:
         """Render the parts."""
         where = _one_line(report.cluster if report.selection is None else f"{report.cluster}, {report.selection}")
         line = f"{subject(report)} ({where})"[:_LONGEST_SUBJECT]
-        name = f"gpuwise-{report.week or 'report'}.html"
+        name = f"{file_stem(report)}.html"
         return cls(line, render_markdown(report), render_mail(report), render_html(report), name, report.generated_s)
 
 

@@ -1,5 +1,6 @@
 """Render a WeeklyReport as HTML, Markdown and JSON, and the page that is shown before the first report."""
 
+import hashlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -11,14 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report import charts, spending_wording, wording
+from gpuwise.report import charts, flow, pattern_wording, spending_wording, wording
+from gpuwise.report.extracts import Extracts
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
 
 _TOP_ACTIONS = 5
-_TOP_WORKLOADS = 10
-_TOP_TEAMS = 100
-"""A reader looks at the most expensive ones; the JSON has all. 5,000 rows would be 4 MB of HTML."""
+_LONGEST_NAME = 60
 
 # CommonMark's ASCII punctuation: a backslash before any of these makes it plain text.
 _MARKDOWN = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
@@ -80,12 +80,22 @@ def write_report(report: WeeklyReport, directory: Path) -> Paths:
         directory: created if it does not exist.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    stem = f"gpuwise-{report.week or 'report'}"
+    stem = file_stem(report)
     paths = Paths(*(directory / f"{stem}.{suffix}" for suffix in ("html", "md", "json")))
     paths.html.write_text(render_html(report), encoding="utf-8")
     paths.markdown.write_text(render_markdown(report), encoding="utf-8")
     paths.json.write_text(render_json(report), encoding="utf-8")
     return paths
+
+
+def file_stem(report: WeeklyReport) -> str:
+    """Return the name of a report's files, without a suffix; a selection is part of it, in characters of file names."""
+    stem = f"gpuwise-{'clusters-' if report.clusters else ''}{report.week or 'report'}"
+    if report.selection is None:
+        return stem
+    plain = re.sub(r"[^a-z0-9]+", "-", report.selection.lower()).strip("-")[:_LONGEST_NAME]
+    # Names that differ in other characters alone have files of their own.
+    return f"{stem}-{plain}-{hashlib.sha256(report.selection.encode()).hexdigest()[:6]}"
 
 
 def stylesheet() -> str:
@@ -107,6 +117,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
             for name in wording.CLASS_NAMES
         ],
         "by_time": wording.by_time(report),
+        "flow": flow.steps(report),
         "most_of_team": max((team.cost_usd or 0.0 for team in report.teams), default=0.0),
         "day_classes": [
             name for name in ("unknown", "stranded") if any(getattr(one, f"{name}_gpu_h") for one in report.days)
@@ -118,9 +129,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "applicable": len(wording.applicable(report)),
         "advice": wording.advice(report)[:_TOP_ACTIONS],
         "advised": len(wording.advice(report)),
-        "teams": report.teams[:_TOP_TEAMS],
-        "more_teams": report.teams[_TOP_TEAMS:],
-        "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
+        "extracts": Extracts.of(report),
         "blocked": wording.blocked(report.blocked),
         "nothing_to_do": wording.nothing_to_do(report.blocked),
     }
@@ -164,7 +173,14 @@ _FILTERS = {
     "change": wording.change,
     "evidence": wording.evidence,
     "status": wording.status,
-    "signed_usd": lambda value: f"{'+' if value >= 0 else ''}{wording.usd(value)}",
+    "signed_usd": wording.signed_usd,
+    "idle_hours": pattern_wording.idle_hours,
+    "idle_range": pattern_wording.idle_range,
+    "by_hour": pattern_wording.by_hour,
+    "activity": pattern_wording.activity,
+    "tenth": pattern_wording.tenth,
+    "budget_subject": spending_wording.budget_subject,
+    "spending_scope": spending_wording.scope,
     "budget_state": spending_wording.budget_state,
     "cause": spending_wording.cause,
     "measured_remark": spending_wording.measured_remark,
@@ -175,6 +191,10 @@ _GLOBALS = {
     "day_columns": charts.day_columns,
     "share_bar": charts.share_bar,
     "week_columns": charts.week_columns,
+    "step_bar": charts.step_bar,
+    "heat_map": charts.heat_map,
+    "activity_columns": charts.activity_columns,
+    "weekdays": pattern_wording.DAYS,
     "budget_bar": charts.budget_bar,
     "command": _command,
     "undoable": wording.undoable,

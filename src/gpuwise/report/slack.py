@@ -12,6 +12,7 @@ from typing import Any
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import Action, TeamCost, WeeklyReport
 from gpuwise.report import spending_wording, wording
+from gpuwise.report.extracts import by_state
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
 
@@ -110,8 +111,8 @@ def _advice(report: WeeklyReport) -> Iterator[str]:
 
 
 def _budgets(report: WeeklyReport) -> Iterator[str]:
-    for one in report.budgets:
-        whose = f"{_plain(one.name)} ({_plain(one.subject)}, {one.month})"
+    for one in by_state(report.budgets):
+        whose = f"{_plain(one.name)} ({_plain(spending_wording.budget_subject(one))}, {one.month})"
         yield f"• {whose}: {wording.usd(one.usd)}; {_plain(spending_wording.budget_state(one), most=300)}"
 
 

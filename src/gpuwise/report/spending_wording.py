@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost
-from gpuwise.report.wording import day, percent, usd
+from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost, WeeklyReport
+from gpuwise.report.wording import day, moment, percent, usd
 
 _WEEK_D = 7
 
@@ -12,6 +12,19 @@ _WEEK_D = 7
 def date(seconds: int) -> str:
     """Format a day with its year: "2026-11-02"."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+
+
+def budget_subject(one: BudgetStatus) -> str:
+    """What a budget is for, and of how many clusters: "team ml in 2 clusters"."""
+    return f"{one.subject} in {one.clusters} cluster{'s' if one.clusters != 1 else ''}"
+
+
+def scope(report: WeeklyReport) -> str:
+    """Of which clusters, and until when, budgets and lasting changes count the cost."""
+    several = f"all {report.spending_clusters} clusters" if report.spending_clusters != 1 else "the one cluster"
+    until_s = max((one.until_s for one in report.budgets), default=None)
+    end = "" if until_s is None else f", until {moment(until_s)} UTC"
+    return f"Of {several} whose cost is in the ledger's database{end}."
 
 
 def budget_state(one: BudgetStatus) -> str:
@@ -22,7 +35,8 @@ def budget_state(one: BudgetStatus) -> str:
         return f"exceeded{when}; {used}"
     if one.forecast_usd is None or one.low_usd is None or one.high_usd is None:
         return f"{used}; no forecast: {one.why_none}"
-    span = f"{usd(one.low_usd)} to {usd(one.high_usd)} expected"
+    low, high = usd(one.low_usd), usd(one.high_usd)
+    span = f"{low if low == high else f'{low} to {high}'} expected"
     if one.state == "breach":
         when = f" on {day(one.breach_s)}" if one.breach_s is not None else ""
         back = f"; {len(one.remedies)} open recommendations save {usd(one.remedies_usd)}" if one.remedies else ""

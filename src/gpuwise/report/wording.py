@@ -42,6 +42,7 @@ _FINDINGS = {
 _NOTHING_TO_DO = frozenset(
     {
         Reason.BUSY,
+        Reason.NOT_APPLICABLE,
         Reason.WELL_SIZED,
         Reason.ALREADY_SPOT,
         Reason.ON_CHOSEN_CAPACITY,
@@ -75,6 +76,11 @@ def usd(value: float | None) -> str:
     sign = "-" if value < 0 else ""
     size = abs(value)
     return f"{sign}${size:,.0f}" if size >= 100 or size == round(size) else f"{sign}${size:,.2f}"
+
+
+def signed_usd(value: float) -> str:
+    """Format a difference in dollars, with its sign."""
+    return f"{'+' if value >= 0 else ''}{usd(value)}"
 
 
 def gpu_hours(value: float | None) -> str:

@@ -20,6 +20,7 @@ from gpuwise.score.devices import AllocatedDevice, intervals
 from gpuwise.score.expected import RunningPod, unseen_days
 from gpuwise.score.gaps import request_gaps
 from gpuwise.score.hours import hours_of, join
+from gpuwise.score.levels import tenths
 from gpuwise.score.pace import paces_of, work_of
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
@@ -184,14 +185,14 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
 
 def _billed(profile: UsageProfile, sheet: Sheet, days: tuple[DayUse, ...], pods: Sequence[RunningPod]) -> BilledUse:
     sensors = (profile.distributions.get(signal) for signal in (Signal.SM_ACTIVITY, Signal.GPU_UTIL))
-    means = (sensor.mean for sensor in sensors if sensor is not None)
+    better = next((sensor for sensor in sensors if sensor is not None and sensor.values.size), None)
     return BilledUse(
         workload=profile.workload,
         window=profile.window,
         allocated_gpu_s=profile.allocated_gpu_s,
         days=days,
         coverage=profile.coverage,
-        activity=next((mean for mean in means if mean is not None), None),
+        activity=None if better is None else better.mean,
         bottleneck=profile.bottleneck,
         next_use_s=None if profile.next_use is None else profile.next_use.median_s,
         dropped_samples=sum(device.summary.dropped for device in sheet.devices),
@@ -200,6 +201,7 @@ def _billed(profile: UsageProfile, sheet: Sheet, days: tuple[DayUse, ...], pods:
             sheet.stay(one, runs) for one, runs in zip(sheet.devices, sheet.idle_runs, strict=True) if one.summary.hours
         ),
         sampled_gpu_s=sheet.sampled_gpu_s(),
+        activity_tenths=() if better is None else tenths(better),
     )
 
 

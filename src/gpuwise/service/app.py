@@ -21,12 +21,17 @@ from gpuwise.report import render_html, render_waiting, stylesheet
 from gpuwise.service.alerts import receive_alerts
 from gpuwise.service.auth import admits
 from gpuwise.service.pass_requests import PassRequests
+from gpuwise.service.spending import CostDocument, serve_spending
 
+_COST = "/api/v1/cost"
 _NAV = (
     ("Report", "/"),
     ("JSON", "/api/v1/report"),
     ("Recommendations", "/api/v1/recommendations"),
     ("Blocked", "/api/v1/holds"),
+    ("Cost", _COST),
+    ("Budgets", "/api/v1/budgets"),
+    ("Changes of cost", "/api/v1/anomalies"),
     ("Metrics", "/metrics"),
 )
 _PUBLIC = frozenset({"/healthz", "/readyz"})
@@ -45,6 +50,7 @@ def create_app(
     trouble: Callable[[], str | None] = lambda: None,
     triggered: Callable[[], Sequence[Trigger]] = tuple,
     requests: PassRequests | None = None,
+    cost: CostDocument | None = None,
 ) -> FastAPI:
     """Build the service.
 
@@ -55,6 +61,7 @@ def create_app(
         trouble: returns why the process should be restarted, None while it is healthy.
         triggered: returns the passes that alerts asked for, oldest first.
         requests: where alerts ask for a pass; None without a loop, so that they cannot.
+        cost: computes the cost by keys; None without a cost history.
     """
     # FastAPI's documentation pages load scripts from a CDN, so they are off.
     app = FastAPI(title="gpuwise", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -62,8 +69,8 @@ def create_app(
     for collector in collectors:
         registry.register(collector)
     _guard(app, token)
-    _pages(app, latest)
-    _api(app, latest)
+    _pages(app, latest, [link for link in _NAV if cost is not None or link[1] != _COST])
+    _api(app, latest, cost)
     if requests is not None:
         receive_alerts(app, requests, triggered)
     _operations(app, latest, registry, trouble)
@@ -98,14 +105,14 @@ def _unauthorized() -> Response:
     return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": 'Basic realm="gpuwise"'})
 
 
-def _pages(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
+def _pages(app: FastAPI, latest: Callable[[], WeeklyReport | None], nav: Sequence[tuple[str, str]]) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
         report = latest()
-        return render_waiting(nav=_NAV) if report is None else render_html(report, nav=_NAV)
+        return render_waiting(nav=nav) if report is None else render_html(report, nav=nav)
 
 
-def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
+def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None], cost: CostDocument | None) -> None:
     def newest() -> WeeklyReport:
         report = latest()
         if report is None:
@@ -126,6 +133,8 @@ def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
     def blocked() -> Response:
         """Changes that were blocked, and why."""
         return _json(newest().blocked)
+
+    serve_spending(app, newest, cost)
 
 
 def _json(value: Any) -> Response:

@@ -7,11 +7,12 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gpuwise import __version__
-from gpuwise.model.report import WeeklyReport
+from gpuwise.model.report import BudgetStatus, WeeklyReport
 
 UNCLAIMED = "(none)"
 """Value of the label `team` for workloads without an owner; Prometheus drops an empty label."""
 
+_BUDGET = ("budget", "subject")
 _Samples = Mapping[tuple[str, ...], float]
 _Metric = tuple[str, str, tuple[str, ...], Callable[[WeeklyReport], _Samples]]
 
@@ -64,6 +65,35 @@ def _coverage(report: WeeklyReport) -> _Samples:
     return {} if report.quality.coverage is None else {(): report.quality.coverage}
 
 
+def _of_budgets(amount: Callable[[BudgetStatus], float | None]) -> Callable[[WeeklyReport], _Samples]:
+    """An amount of each budget; a budget without it has no sample, which is not 0."""
+
+    def samples(report: WeeklyReport) -> _Samples:
+        amounts = ((_budget(one), amount(one)) for one in report.budgets)
+        return {labels: value for labels, value in amounts if value is not None}
+
+    return samples
+
+
+def _budget(one: BudgetStatus) -> tuple[str, ...]:
+    return (one.name, one.subject)
+
+
+def _forecasts(report: WeeklyReport) -> _Samples:
+    """The expected cost of each budget's month, and the ends of its interval."""
+    return {
+        (*_budget(one), bound): usd
+        for one in report.budgets
+        for bound, usd in (("low", one.low_usd), ("expected", one.forecast_usd), ("high", one.high_usd))
+        if usd is not None
+    }
+
+
+def _thresholds(report: WeeklyReport) -> _Samples:
+    """The highest threshold that each budget has reached; one that has reached none has no sample."""
+    return {_budget(one): max(one.alerts) for one in report.budgets if one.alerts}
+
+
 # Name, help, labels, samples by label values. Amounts are for the report's week, unless the name ends in per_month.
 _METRICS: tuple[_Metric, ...] = (
     ("gpuwise_fleet_gpu_seconds", "GPU time of the week, by class.", ("class",), _gpu_seconds),
@@ -85,6 +115,42 @@ _METRICS: tuple[_Metric, ...] = (
         "Cost of the GPUs that were allocated to a team but idle in the week.",
         ("team",),
         lambda report: _by_team((team.team, team.idle_usd) for team in report.teams),
+    ),
+    (
+        "gpuwise_budget_usd",
+        "Budget of a calendar month; it is of all clusters in the ledger's database.",
+        _BUDGET,
+        _of_budgets(lambda one: one.usd),
+    ),
+    (
+        "gpuwise_budget_actual_usd",
+        "Cost of the month until now.",
+        _BUDGET,
+        _of_budgets(lambda one: one.actual_usd),
+    ),
+    (
+        "gpuwise_budget_forecast_usd",
+        "Expected cost of the whole month, and the ends of its 90 % interval; absent without a forecast.",
+        (*_BUDGET, "bound"),
+        _forecasts,
+    ),
+    (
+        "gpuwise_budget_threshold_reached_ratio",
+        "Highest share in `alert_at` that the cost has reached; absent below the lowest.",
+        _BUDGET,
+        _thresholds,
+    ),
+    (
+        "gpuwise_budget_breach_timestamp_seconds",
+        "Midnight of the day on which the budget is used up, or is expected to be; absent if none is expected.",
+        _BUDGET,
+        _of_budgets(lambda one: one.breach_s),
+    ),
+    (
+        "gpuwise_budget_unpriced_gpu_seconds",
+        "GPU time of the month for which no price is known; it is not part of the cost.",
+        _BUDGET,
+        _of_budgets(lambda one: one.unpriced_gpu_h * 3600.0),
     ),
     (
         "gpuwise_recommendations",

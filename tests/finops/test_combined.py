@@ -1,0 +1,91 @@
+"""A report of several clusters: it sums to the reports of each, and what they share counts once."""
+
+from dataclasses import fields, replace
+
+import pytest
+from tests.report.conftest import sample_report
+
+from gpuwise.finops.combined import combined
+from gpuwise.model.codec import from_json, to_json
+from gpuwise.model.errors import InputError
+from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, WeekCost, WeeklyReport
+from gpuwise.model.use import Activity, HoursOfWeek
+from gpuwise.report import render_html, render_markdown, render_slack
+
+BUDGET = BudgetStatus("research", "team ml", "2026-11", 100.0, 50.0, 10, 1.0, 90.0, 80.0, 95.0, "", None, "within")
+STEP = CostAnomaly("team ml", 0, 1.0, 2.0, 30.0, "more GPU time", None, "", 1.0)
+
+
+def of_cluster(name, **changes):
+    week = WeekCost("2026-W47", 1_794_787_200, 7, 168_400.0, 37_015.0, 16_000.0, 0.0, 46_111.0, 0.0)
+    filled = replace(
+        sample_report(),
+        cluster=name,
+        hours=HoursOfWeek((1.0,) * 168, (2.0,) * 168),
+        activity=Activity((1.0,) * 10, 3.0),
+        trend=(week,),
+    )
+    return replace(filled, **changes)
+
+
+def test_money_and_time_sum_to_those_of_the_clusters():
+    east, west = of_cluster("east"), of_cluster("west", predicted_usd_month=7.0)
+    both = combined([east, west])
+    for field in fields(Bill):
+        if not field.name.startswith("capacity"):
+            assert getattr(both.bill, field.name) == 2 * getattr(east.bill, field.name)
+    names = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
+    assert sum(getattr(both.bill, f"{name}_usd") for name in names) == both.bill.capacity_usd
+    assert sum(getattr(both.bill, f"{name}_gpu_s") for name in names) == both.bill.capacity_gpu_s
+    assert both.predicted_usd_month == east.predicted_usd_month + 7.0
+    assert [day.used_gpu_h for day in both.days] == [2 * day.used_gpu_h for day in east.days]
+    assert {one.team: one.cost_usd for one in both.teams} == {one.team: 2 * one.cost_usd for one in east.teams}
+    assert (both.trend[0].usd, both.trend[0].days) == (336_800.0, 7)
+    assert (both.hours.idle_gpu_h[0], both.activity.gpu_h[9], both.activity.unknown_gpu_h) == (4.0, 2.0, 6.0)
+    assert len(both.recommendations) == 2 * len(east.recommendations)
+    assert both.quality.workloads == 2 * east.quality.workloads
+    assert [one.cluster for one in both.clusters] == ["east", "west"]
+
+
+def test_a_workload_has_the_name_of_its_cluster_in_each_view():
+    both = combined([of_cluster("east"), of_cluster("west")])
+    assert {one.workload.namespace.partition("/")[0] for one in both.recommendations} == {"east", "west"}
+    html, markdown, slack = render_html(both), render_markdown(both), str(render_slack(both))
+    for view in (html, markdown, slack):
+        assert "east/sandbox" in view
+        assert "west/sandbox" in view
+    for view in (html, markdown):
+        assert "Clusters" in view
+    assert from_json(WeeklyReport, to_json(both)) == both
+
+
+def test_budgets_of_one_database_count_once_and_the_newest_counts():
+    shared = replace(BUDGET, clusters=2)
+    newer = replace(shared, actual_usd=60.0, until_s=20)
+    parts = [
+        of_cluster(name, budgets=(budget,), anomalies=(STEP,), spending_clusters=2)
+        for name, budget in (("east", newer), ("west", shared))
+    ]
+    both = combined(parts)
+    assert both.budgets == (newer,)
+    assert both.anomalies == (STEP,)
+
+
+def test_budgets_of_databases_of_their_own_have_the_name_of_the_cluster():
+    both = combined([of_cluster(name, budgets=(BUDGET,), anomalies=(STEP,)) for name in ("east", "west")])
+    assert [one.name for one in both.budgets] == ["east: research", "west: research"]
+    assert [one.subject for one in both.anomalies] == ["east: team ml", "west: team ml"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"cluster": "east"}, "two reports are of cluster 'east'"),
+        ({"week": "2026-W46"}, "different values of week"),
+        ({"time_zone": "Asia/Kolkata"}, "different values of time_zone"),
+        ({"selection": "team ml"}, "different values of selection"),
+    ],
+)
+def test_reports_that_do_not_belong_together_are_refused(changes, problem):
+    with pytest.raises(InputError, match=problem):
+        combined([of_cluster("east"), replace(of_cluster("west"), **changes)])

@@ -1,0 +1,113 @@
+"""The report of one team: its part of each number, and nothing of other teams; budgets are the same wherever shown."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests.finops.recorded import BUSY, IDLE, MONDAY, WEEK_H, Fleet, at
+
+from gpuwise import weekly
+from gpuwise.finops.settings import Budget, FinopsSettings
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.profile_file import ProfileFile
+from gpuwise.model.codec import to_json
+from gpuwise.model.cost import CostDay, CostRow, GpuSeconds, Owner, Price
+from gpuwise.model.errors import InputError
+from gpuwise.model.usage import DAY_S, Window
+from gpuwise.pipeline import LoopSettings, Pipeline
+from gpuwise.report import render_html, render_markdown, write_report
+from gpuwise.schedule.in_process import InProcess
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
+from gpuwise.sources.prices import read_prices
+from gpuwise.sources.recording import RecordedUsage
+
+BUDGETS = (
+    Budget("of red", 5_000.0, "team", "red-team"),
+    Budget("of blue", 5_000.0, "team", "blue-team"),
+    Budget("all", 90_000.0, "fleet"),
+)
+
+
+@pytest.fixture
+def loop(tmp_path):
+    """Two teams with a card each; the first one is idle for half of the week. Another cluster has days of its own."""
+    fleet = Fleet(tmp_path)
+    fleet.node("n0", gpus=2)
+    for space in ("red", "blue"):
+        fleet.namespace(space, team=f"{space}-team")
+        fleet.deployment(f"{space}-app", namespace=space)
+    for hours, values in (((0, 84), BUSY), ((84, WEEK_H), IDLE)):
+        fleet.pod("red-0", "n0", hours=hours, owner="red-app" if values is BUSY else None, device="GPU-1",
+                  values=values, started_h=-500)  # fmt: skip
+    fleet.pod("blue-0", "n0", hours=(0, WEEK_H), owner="blue-app", namespace="blue", device="GPU-2")
+    fleet.report()  # writes the files
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.belongs_to("another")
+        days = [MONDAY + number * DAY_S for number in range(-20, 7)]
+        price = Price("A100-80GB", None, None, None, 4.0)
+        rows = [CostRow(day_s, Owner("red", "Job/x", team="red-team"), price, GpuSeconds(used=36_000.0))
+                for day_s in days]  # fmt: skip
+        ledger.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in days], rows)
+        yield Pipeline(
+            KubernetesInventory(RecordedObjects(tmp_path / "inventory.json")),
+            RecordedUsage(tmp_path),
+            read_prices(tmp_path / "prices.csv"),
+            InProcess(),
+            ProfileFile,
+            ledger,
+            LoopSettings("test", WEEK_H, fleet.step_s, 100, finops=FinopsSettings(budgets=BUDGETS)),
+        )
+
+
+def made(loop, team=None):
+    now_s = at(WEEK_H) + 3 * 3_600
+    window = Window(at(0), at(WEEK_H), loop.settings.step_s)
+    return weekly.report(loop, window, week="2026-W47", now_s=now_s, team=team)
+
+
+def test_a_team_sees_its_part_and_nothing_of_the_others(loop, tmp_path):
+    whole, red = made(loop), made(loop, "red-team")
+    [part] = [one for one in whole.teams if one.team == "red-team"]
+    assert red.teams == (part,)
+    assert red.bill.capacity_usd == pytest.approx(part.cost_usd) == pytest.approx(WEEK_H * 4)
+    assert red.bill.idle_usd == pytest.approx(part.idle_usd)
+    assert [one.name for one in red.budgets] == ["of red"]
+    assert (red.trend[-1].week, red.trend[-1].usd) == ("2026-W47", pytest.approx(part.cost_usd))
+    assert sum(red.hours.idle_gpu_h) == pytest.approx(part.idle_gpu_h)
+    assert sum(red.activity.gpu_h) == pytest.approx(part.allocated_gpu_h)
+    for view in (to_json(red), render_html(red), render_markdown(red)):
+        assert "red-team" in view
+        assert "blue" not in view
+    assert "blue" in to_json(whole)
+    # Its files are not those of the fleet.
+    assert {one.name for one in write_report(red, tmp_path / "out").html.parent.iterdir()}.isdisjoint(
+        one.name for one in write_report(whole, tmp_path / "whole").html.parent.iterdir()
+    )
+
+
+def test_an_unknown_team_is_a_mistake_with_the_known_names(loop):
+    with pytest.raises(InputError, match="'green'") as refused:
+        made(loop, "green")
+    assert refused.value.hint == "teams are 'blue-team', 'red-team'"
+
+
+def test_a_budget_has_the_same_numbers_wherever_it_is_shown(loop):
+    """In the report of a cluster, of a team, and of the command: of both clusters in the database."""
+    whole, red = made(loop), made(loop, "red-team")
+    command = weekly.budgets(loop.ledger, BUDGETS, at(WEEK_H) - 1)
+    assert whole.budgets == command
+    assert red.budgets == command[:1]
+    assert {one.clusters for one in command} == {2}
+    # 22 days of November, of which 20 + 2 days of the other cluster at 10 hours a day, and this week at 24.
+    assert command[0].actual_usd == pytest.approx(22 * 10 * 4 + WEEK_H * 4)
+    assert json.loads(to_json(command))[0]["clusters"] == 2
+    text = render_markdown(whole)
+    assert "Of all 2 clusters whose cost is in the ledger's database" in text
+    assert "team red-team in 2 clusters" in text.replace("\\", "")
+
+
+def test_one_cluster_says_that_it_is_one(loop, tmp_path):
+    with SqliteLedger(tmp_path / "own.db") as ledger:
+        found = made(replace(loop, ledger=ledger))
+    assert {one.clusters for one in found.budgets} == {found.spending_clusters} == {1}
+    assert "Of the one cluster whose cost" in render_markdown(found)
