@@ -117,7 +117,7 @@ class DistinctDevices:
 
 def recorded(gpus: int, copies: int = 1) -> RecordedUsage:
     """A recording of that many GPUs, written on first use."""
-    repeated = f"-{copies}-copies" if copies > 1 else ""
+    repeated = f"-{copies}-copies" if copies > 1 else "-recent"
     folder = _BUILD / f"fleet-{gpus}-gpus{repeated}-{DAYS}-days-{STEP_S}-s"
     if not folder.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
