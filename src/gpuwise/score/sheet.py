@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from gpuwise.score.idle import Mask, Runs, unpacked
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.summary import DeviceSummary
 from gpuwise.score.verdicts import LookBack
+
+_DAY_USE = partial(tuple.__new__, DayUse)
+"""Makes a DayUse of a tuple, in a third of the time of its constructor: a workload has 28 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +164,13 @@ class Sheet:
             place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
-        return tuple(
-            DayUse(midnight, *place, *gpu_s[index])
+        rows = [
+            (midnight, *place, *gpu_s[index])
             for index, midnight in enumerate(bounds.midnights_s)
             for place, gpu_s in places
             if gpu_s[index][0] > 0.0
-        )
+        ]
+        return tuple(map(_DAY_USE, rows))
 
     def _active_by_day(self, device: AllocatedDevice, bounds: "_DayBounds") -> NDArray[np.float64]:
         summary, at = device.summary, device.summary.first_hour - self.base_s // HOUR_S

@@ -58,9 +58,10 @@ class RecordedUsage:
         for workload in workloads:
             live = {pod.name: pod.node for pod in workload.pods}
             mine = live.keys() | past[workload.ref]
-            found = ((pod, name) for pod, name in files[workload.ref.namespace].items() if pod in mine)
+            there = files[workload.ref.namespace]
+            found = sorted((there[pod], pod) for pod in mine if pod in there)
             folder = usage / workload.ref.namespace
-            pods = [reader.read(folder, name, pod, live.get(pod)) for pod, name in found]
+            pods = [reader.read(folder, name, pod, live.get(pod)) for name, pod in found]
             yield _workload_series(workload, pods, window, inventory)
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - the recording has these files separately
