@@ -159,7 +159,7 @@ def _device_rows(
         columns.append(_hours.Column(samples, *like[1:6], counts.get(signal), like[7]))  # in a third of `_replace`
     _hours.count(columns, grid.steps, grid.offset, grid.per_hour, periods.first_hour, rows)
     for signal in new:
-        if not rows["seen"][:, DEVICE_SIGNALS.index(signal)].any():
+        if not np.logical_or.reduce(rows["seen"][:, DEVICE_SIGNALS.index(signal)]):
             del counts[signal]
     return rows
 
@@ -240,8 +240,7 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
 def _joined_rows(first: UsageHours, second: UsageHours, counts: Counts) -> UsageHours:
     if first.step_s != second.step_s or first.end_hour != second.first_hour:
         raise ValueError(f"hours that end at {first.end_hour} and start at {second.first_hour} are not adjacent")
-    return replace(
-        first,
+    return first._replace(
         end_hour=second.end_hour,
         devices=_all_appended(first.devices, second.devices),
         requests=_joined(first.requests, second.requests),
@@ -319,8 +318,7 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
 
 def _rows_within(hours: UsageHours, start: int, end: int, counts: Counts) -> UsageHours:
     """The rows between two hours, with the counts of these."""
-    return replace(
-        hours,
+    return hours._replace(
         first_hour=start,
         end_hour=end,
         devices=_all_within(hours.devices, start, end),

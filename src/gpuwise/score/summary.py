@@ -5,8 +5,7 @@ of today, not a month of rows. A pass over everything divides its hours at the s
 summaries: both passes compute the same numbers in the same order.
 """
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,7 @@ Item = TypeVar("Item", bound=np.generic)
 _MEMORY = DEVICE_SIGNALS.index(Signal.MEMORY_USED)
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(NamedTuple):
     """The samples of a device in some hours.
 
     Attributes:
@@ -48,8 +46,7 @@ class Levels:
 NO_LEVELS = Levels(np.full(len(DEVICE_SIGNALS), np.nan), np.zeros(len(DEVICE_SIGNALS), dtype=np.int64))
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSummary:
+class DeviceSummary(NamedTuple):
     """The hours of a device from the first one with a sample to the last.
 
     Attributes:
