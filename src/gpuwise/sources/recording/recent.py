@@ -1,8 +1,8 @@
 """The rows of the last UTC day of many pods in one file, so that a pass that continues does not open a file per pod.
 
 `recent/<midnight>/<number>.parquet` repeats the rows from that time on, one device after the other, in one row group.
-Opening a file and finding its columns takes 20 times as long as decoding a day of a device. An index in the metadata has
-the pods, with the size of their files. A reader uses these rows if the pod's file has that size and is not newer;
+Opening a file and finding its columns takes 20 times as long as decoding a day of a device. An index in its metadata
+has the pods, with the size of their files. A reader uses these rows if the pod's file has that size and is not newer;
 otherwise, or without the folder, it reads the pod's file.
 """
 
