@@ -1,6 +1,5 @@
 """Summaries of closed days, and of today, added up."""
 
-from dataclasses import replace
 
 import numpy as np
 from hypothesis import given

@@ -76,7 +76,8 @@ def _by_hour_of_week(
     """
     at, hours = (first_hour + _EPOCH_HOUR_OF_WEEK) % WEEK_H, weights.shape[0]
     weeks = np.zeros((len(values), -(-(at + hours) // WEEK_H) * WEEK_H))
-    np.multiply(values, weights, out=weeks[:, at : at + hours])
+    for row, value in zip(weeks, values, strict=True):
+        np.multiply(value, weights, out=row[at : at + hours])
     total: NDArray[np.float64] = np.add.reduce(weeks.reshape(len(values), -1, WEEK_H), axis=1)
     return total
 

@@ -128,7 +128,9 @@ class Sheet:
 
     def stay(self, device: AllocatedDevice, runs: Runs) -> Stay:
         """When a pod had a device, and the idle spans of it, in seconds."""
-        idle = self.base_s + np.stack([runs.starts, runs.ends], axis=1).ravel() * self.window.step_s
+        edges = np.empty(2 * runs.starts.size, dtype=np.int64)
+        edges[::2], edges[1::2] = runs.starts, runs.ends
+        idle = self.base_s + edges * self.window.step_s
         held = device.pod_device
         start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
         return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, tuple(idle.tolist()))

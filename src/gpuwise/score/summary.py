@@ -98,15 +98,17 @@ class DeviceSummary(NamedTuple):
         voters = int(np.bitwise_or.reduce(table["voters"]))
         # An hour without any sample of a signal that the device reports in other hours is a gap, not idle.
         whole = (table["voters"] == voters) & bool(voters & ACTIVITY_BITS)
-        first, last = np.unpackbits(table["sampled"][[0, -1]], axis=1)
+        sampled = table["sampled"]
+        steps = 8 * sampled.shape[1]
+        first, last = (int.from_bytes(sampled[row].tobytes()) for row in (0, -1))
         return cls(
             first_hour=rows.first_hour,
-            first_step=int(first.argmax()),
-            end_step=last.size - int(last[::-1].argmax()),
+            first_step=steps - first.bit_length(),
+            end_step=steps + 1 - (last & -last).bit_length(),
             voters=voters,
             idle=table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None],
             active=counted(table["active"]),
-            sampled=any_set(table["sampled"]),
+            sampled=any_set(sampled),
             levels=Levels.of(rows),
             # In sequence: a sum in pairs would depend on the memory layout of the rows.
             busy_sum=np.add.accumulate(table["busy_sum"], axis=0)[-1],
