@@ -11,7 +11,7 @@ under other names: five copies make a fleet of 100,000 GPUs with 10,000 workload
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -32,6 +32,8 @@ from gpuwise.simulate import SyntheticFleet
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK
 from gpuwise.sources.prices import read_prices
 from gpuwise.sources.recording import RecordedUsage, RecordingWriter
+from gpuwise.sources.recording.recent import RecentRows, RecentWriter
+from gpuwise.sources.recording.writer import recent_rows
 
 METRICS = tuple(signal.value for signal in DEVICE_SIGNALS)
 
@@ -115,7 +117,7 @@ class DistinctDevices:
 
 def recorded(gpus: int, copies: int = 1) -> RecordedUsage:
     """A recording of that many GPUs, written on first use."""
-    repeated = f"-{copies}-copies" if copies > 1 else ""
+    repeated = f"-{copies}-copies" if copies > 1 else "-recent"
     folder = _BUILD / f"fleet-{gpus}-gpus{repeated}-{DAYS}-days-{STEP_S}-s"
     if not folder.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
@@ -133,9 +135,12 @@ def files(usage: RecordedUsage) -> list[Path]:
 def _write(whole: RepeatedFleet, folder: Path) -> None:
     writer, once = RecordingWriter(folder), whole.once
     distinct = min(_DISTINCT_BLOCKS, once.blocks)
+    last_day: list[dict[tuple[str, str], RecentRows]] = []
     for index in range(distinct):
-        for pod in once.record(index):
-            writer.append(pod)
+        last_day.append({})
+        for measured in once.record(index):
+            writer.append(measured)
+            last_day[index][measured.namespace, measured.devices[0].pod] = recent_rows(measured)
     usage = folder / "usage"
     made = [[_file(usage, *names) for names in _pods(once, index)] for index in range(distinct)]
     for index in range(once.blocks):
@@ -145,9 +150,20 @@ def _write(whole: RepeatedFleet, folder: Path) -> None:
                 if target != path:
                     target.parent.mkdir(exist_ok=True)
                     os.link(path, target)
+    if whole.copies == 1:  # the other benchmarks read windows that begin on an earlier day
+        _write_recent(once, folder, last_day)
     if whole.copies > 1:
         for path in chain.from_iterable(made):
             path.unlink()
+
+
+def _write_recent(once: SyntheticFleet, folder: Path, last_day: Sequence[Mapping[tuple[str, str], RecentRows]]) -> None:
+    writer = RecentWriter(folder)
+    for index in range(once.blocks):
+        like = index % len(last_day)
+        for first, (namespace, pod) in zip(_pods(once, like), _pods(once, index), strict=True):
+            writer.add(_file(folder / "usage", namespace, pod), last_day[like][first])
+    writer.close()
 
 
 def _pods(whole: SyntheticFleet, index: int) -> list[tuple[str, str]]:

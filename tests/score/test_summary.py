@@ -1,6 +1,5 @@
 """Summaries of closed days, and of today, added up."""
 
-from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -42,7 +41,7 @@ def test_summaries_of_two_spans_add_up_to_that_of_both(series):
     for key, rows in whole.devices.items():
         expected = DeviceSummary.of(rows)
         np.testing.assert_allclose(found[key].busy_sum, expected.busy_sum, rtol=1e-12)
-        assert same(replace(found[key], busy_sum=expected.busy_sum), expected)
+        assert same(found[key]._replace(busy_sum=expected.busy_sum), expected)
 
 
 def test_a_signal_that_appears_today_makes_the_days_before_a_gap():

@@ -121,10 +121,10 @@ def _clear(folder: Path) -> None:
 
 
 def _record(fleet: SimulatedFleet, folder: Path) -> None:
-    writer = RecordingWriter(folder)
-    writer.write_objects(fleet.objects)
-    for pod in chain(fleet.series(), fleet.unallocated()):
-        writer.append(pod)
+    with RecordingWriter(folder) as writer:
+        writer.write_objects(fleet.objects)
+        for pod in chain(fleet.series(), fleet.unallocated()):
+            writer.append(pod)
 
 
 def _add_history(pipeline: Pipeline, until_s: int, folder: Path) -> None:

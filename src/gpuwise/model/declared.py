@@ -20,7 +20,10 @@ def declared(workload: Workload, key: str) -> str | None:
     """
     value = workload.annotations.get(key)
     if value is None:
-        value = next((pod.annotations[key] for pod in workload.pods if key in pod.annotations), None)
+        for pod in workload.pods:
+            if key in pod.annotations:
+                value = pod.annotations[key]
+                break
     return None if value is None else str(value)  # an inventory that a person wrote may have a number
 
 

@@ -64,9 +64,10 @@ def _once(inner: Estimator) -> Estimator:
     """Compute an estimate once for each case."""
 
     def estimate(case: Case) -> float | None:
-        if inner not in case.estimates:
-            case.estimates[inner] = inner(case)
-        return case.estimates[inner]
+        known = case.estimates
+        if inner not in known:
+            known[inner] = inner(case)
+        return known[inner]
 
     return estimate
 
@@ -82,7 +83,10 @@ def needs(case: Case, *activities: Signal) -> tuple[Evidence, ...]:
         case: the workload's case.
         activities: signals that are shares of a unit of the GPU.
     """
-    return tuple(one for signal in (*activities, Signal.MEMORY_USED) for one in _shown(case, signal))
+    found = list[Evidence]()
+    for signal in (*activities, Signal.MEMORY_USED):
+        found += _shown(case, signal)
+    return tuple(found)
 
 
 def _shown(case: Case, signal: Signal) -> tuple[Evidence, Evidence]:

@@ -85,10 +85,13 @@ def recommend(fleet: Fleet) -> Advice:
     results = [_decided(method, case) for case in _cases(fleet) for method in METHODS]
     results += [item for method in FLEET_METHODS for item in _decided_for_fleet(method, fleet)]
     unknown = {one.ref: one.unknown_request for one in fleet.inventory.workloads if one.unknown_request}
-    results = [_requested(_known(item, fleet.unread_nodes), unknown) for item in results]
-    targeted = _targeted([item for item in results if isinstance(item, Recommendation)], fleet)
+    found, blocked = list[Recommendation](), list[Blocked]()
+    for item in results:
+        known = item if isinstance(item, Blocked) else _requested(_known(item, fleet.unread_nodes), unknown)
+        blocked.append(known) if isinstance(known, Blocked) else found.append(known)
+    targeted = _targeted(found, fleet)
     recommended = [item for item in targeted if isinstance(item, Recommendation)]
-    blocked = [item for item in (*results, *targeted) if isinstance(item, Blocked)]
+    blocked += [item for item in targeted if isinstance(item, Blocked)]
     blocked += [Blocked(item.ref, "observe", Reason.UNREADABLE_OBJECT, item.problem) for item in fleet.inventory.unread]
     chosen = best_plan(recommended)
     by_claim = claimed_by(chosen)
@@ -107,7 +110,8 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
 def _decided(method: Callable[[Case], Recommendation | Blocked], case: Case) -> Recommendation | Blocked:
     """What a method decides about a workload; an error in it, as a blocked change: one workload never stops a fleet."""
     try:
-        return _sized(method(case), case)
+        found = method(case)
+        return found if isinstance(found, Blocked) else _sized(found, case)
     except Exception as error:  # noqa: BLE001 - of any kind: it is shown, with the workload
         return case.blocked(method.__name__, Reason.METHOD_FAILED, _error(error))
 
@@ -129,16 +133,16 @@ def _error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _sized(item: Recommendation | Blocked, case: Case) -> Recommendation | Blocked:
+def _sized(item: Recommendation, case: Case) -> Recommendation | Blocked:
     """Block a size that is computed from sensors that contradict each other."""
-    if isinstance(item, Blocked) or item.finding not in _SIZES or (why := case.contradiction) is None:
+    if item.finding not in _SIZES or (why := case.contradiction) is None:
         return item
     return Blocked(item.workload, item.change.kind, Reason.SIGNALS_DISAGREE, why, item.evidence)
 
 
-def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Recommendation | Blocked:
+def _known(item: Recommendation, unread_nodes: frozenset[str]) -> Recommendation | Blocked:
     """Block a recommendation that claims a node with GPU pods that cannot be read: its free capacity is not known."""
-    if isinstance(item, Blocked) or not (unread := unread_nodes.intersection((*item.claims, *item.shared_claims))):
+    if not (unread := unread_nodes.intersection((*item.claims, *item.shared_claims))):
         return item
     detail = f"a GPU pod on {', '.join(sorted(unread))} cannot be read"
     return Blocked(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)

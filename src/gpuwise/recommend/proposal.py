@@ -1,7 +1,10 @@
 """The part of a recommendation that a method decides, and how the rest is derived from it."""
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, cast
 
 from gpuwise.model.changes import Change
 from gpuwise.model.codec import to_json
@@ -40,13 +43,21 @@ class Proposal:
     restart_needed: bool = True
 
 
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 def identity(target: WorkloadRef, change: Change) -> str:
     """The id of a change to an object: the same on every run and in every release of one fingerprint version.
 
     Fields that are not set are not part of it, so that a new optional field changes no id.
     """
-    values = ((field.name, getattr(change, field.name)) for field in fields(change))
-    unset = [name for name, value in values if value is None or value is False]
+    unset = [
+        name
+        for name in _names(cast("Hashable", type(change)))
+        if (value := getattr(change, name)) is None or value is False
+    ]
     text = f"{FINGERPRINT_VERSION}|{target.uid}|{to_json(change, without=unset)}"
     return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 

@@ -130,7 +130,7 @@ def closed_days(hours: UsageHours, half_life_s: int) -> ClosedDays:
             for signal in histogram.LAYOUTS
             if signal in hours.counts
         },
-        others=replace(hours, devices={}, counts={}),
+        others=hours._replace(devices={}, counts={}),
         rows=lambda: hours.devices,
     )
 

@@ -185,9 +185,10 @@ def _summaries(header: Mapping[str, Any], steps: _Take, numbers: _Take) -> Itera
     idle = [steps(np.uint8, hours * bits).reshape(hours, bits) for *_, hours, _ in devices]
     active = [steps(np.uint16, hours) for *_, hours, _ in devices]
     sampled = [steps(np.bool_, hours) for *_, hours, _ in devices]
-    tables = [[numbers(dtype, _WIDE) for dtype in (np.float64, np.float64, np.int64, np.int64)] for _ in devices]
+    tables = numbers(np.float64, len(devices) * 4 * _WIDE).reshape(len(devices), 4, _WIDE)
+    counts = tables.view(np.int64)
     for at, (_, first_hour, first_step, end_step, voters, dropped, _, days) in enumerate(devices):
-        highest, busy_sum, seen, busy_seen = tables[at]
+        (highest, busy_sum, *_), (*_, seen, busy_seen) = tables[at], counts[at]
         yield DeviceSummary(
             first_hour=first_hour,
             first_step=first_step,

@@ -1,7 +1,7 @@
 """The devices of a workload on its steps, and the spans in which all of them are idle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from gpuwise.score.idle import ACTIVITY_BITS, Mask, Runs, unpacked
 from gpuwise.score.summary import NO_HOURS, DeviceSummary
 
 
-@dataclass(frozen=True, slots=True)
-class AllocatedDevice:
+class AllocatedDevice(NamedTuple):
     """A device while it was allocated: from its first sample to its last, including gaps between them.
 
     Attributes:

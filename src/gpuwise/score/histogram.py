@@ -113,11 +113,9 @@ def total(layout: BucketLayout, before: Weighted | None, today: NDArray[np.uint3
         before: the days before, None without samples.
         today: samples of one day by bucket, shape (1, buckets); None without samples.
     """
-    sums = np.zeros(buckets(layout))
+    sums = np.zeros(buckets(layout)) if today is None else today[0].astype(np.float64)
     if before is not None:
-        sums[before[0]] = before[1]
-    if today is not None:
-        sums += np.add.reduce(today, axis=0, dtype=np.float64)
+        sums[before[0]] += before[1]
     (occupied,) = sums.nonzero()  # also drops what is too old for a float64
     return Distribution(midpoints(layout)[occupied], sums[occupied])
 

@@ -5,8 +5,7 @@ threshold. So more activity, or fewer samples, can only reduce the idle steps (I
 missing sample is not idle (I1).
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +45,7 @@ def threshold(signal: Signal, gpu_type: str | None, settings: ScoreSettings) -> 
     return gpu.idle_ratio * gpu.board_watts if gpu else None
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(NamedTuple):
     """Maximal runs of True in a mask, as half-open ranges of steps.
 
     Attributes:

@@ -12,7 +12,7 @@ belong to "past", it decodes "past" and summarises it again.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
 from gpuwise.model.usage import DAY_S, Window
@@ -118,5 +118,5 @@ def checkpoints_of(known: UsageHours, *, new_from: int, first: bool) -> Iterator
         past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
         if past is not None:
             yield PAST, encode(past)
-    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None, work=None, paces={})
+    empty = known._replace(first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None, work=None, paces={})
     yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)

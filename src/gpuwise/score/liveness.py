@@ -50,8 +50,10 @@ def frozen_hours(device: DeviceSeries, grid: Grid) -> NDArray[np.bool_] | None:
         frozen = stands & grid.any_by_hour(_known(device.samples))
     else:
         frozen = _repeated_power(device.samples.get(Signal.POWER), grid)
+        if not frozen.any():
+            return None
         for signal, column in device.samples.items():
-            if signal is not Signal.POWER and frozen.any():
+            if signal is not Signal.POWER:
                 frozen = frozen & ~_varies(column, grid)
     return frozen if frozen.any() else None
 

@@ -115,7 +115,7 @@ class _Whole:
     @classmethod
     def of(cls, closed: ClosedDays | None, today: UsageHours) -> "_Whole":
         devices = {key: DeviceSummary.of(rows) for key, rows in today.devices.items()}
-        others = replace(today, devices={}, counts={})
+        others = today._replace(devices={}, counts={})
         if closed is None:
             return cls(closed, today, devices, others)
         before = closed.devices

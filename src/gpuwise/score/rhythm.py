@@ -54,20 +54,32 @@ def rhythm(
     after_idle[1:] = (known & ~used)[:-1] & known[1:]
     weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
     of_week = hours_of_week(hours.first_hour, used.shape[0])
-    observed = _by_hour_of_week(of_week, weights * known)
-    gpus = _by_hour_of_week(of_week, weights * busy_gpus * known)
+    observed, in_use, idle_before, resumed, gpus = _by_hour_of_week(
+        hours.first_hour, weights, (known, used, after_idle, after_idle & used, busy_gpus * known)
+    )
     return Rhythm(
         observed=observed,
-        used=_by_hour_of_week(of_week, weights * used),
-        after_idle=_by_hour_of_week(of_week, weights * after_idle),
-        resumed=_by_hour_of_week(of_week, weights * (after_idle & used)),
+        used=in_use,
+        after_idle=idle_before,
+        resumed=resumed,
         busy_gpus=np.divide(gpus, observed, out=np.full(WEEK_H, np.nan), where=observed > 0.0),
         unused_weeks=_unused_weeks(known & ~used, used, _whole_hours(devices, hours.per_hour), of_week),
     )
 
 
-def _by_hour_of_week(of_week: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.bincount(of_week, weights=values, minlength=WEEK_H).astype(np.float64, copy=False)
+def _by_hour_of_week(
+    first_hour: int, weights: NDArray[np.float64], values: Sequence[NDArray[np.bool_] | NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Weighted sums of several values of consecutive hours by hour of the week, shape (values, 168).
+
+    Week by week, in their order: one call takes a fifth of the time of a bincount for each.
+    """
+    at, hours = (first_hour + _EPOCH_HOUR_OF_WEEK) % WEEK_H, weights.shape[0]
+    weeks = np.zeros((len(values), -(-(at + hours) // WEEK_H) * WEEK_H))
+    for row, value in zip(weeks, values, strict=True):
+        np.multiply(value, weights, out=row[at : at + hours])
+    total: NDArray[np.float64] = np.add.reduce(weeks.reshape(len(values), -1, WEEK_H), axis=1)
+    return total
 
 
 def _unused_weeks(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from gpuwise.score.idle import Mask, Runs, unpacked
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.summary import DeviceSummary
 from gpuwise.score.verdicts import LookBack
+
+_DAY_USE = partial(tuple.__new__, DayUse)
+"""Makes a DayUse of a tuple, in a third of the time of its constructor: a workload has 28 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,9 @@ class Sheet:
 
     def stay(self, device: AllocatedDevice, runs: Runs) -> Stay:
         """When a pod had a device, and the idle spans of it, in seconds."""
-        idle = self.base_s + np.stack([runs.starts, runs.ends], axis=1).ravel() * self.window.step_s
+        edges = np.empty(2 * runs.starts.size, dtype=np.int64)
+        edges[::2], edges[1::2] = runs.starts, runs.ends
+        idle = self.base_s + edges * self.window.step_s
         held = device.pod_device
         start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
         return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, tuple(idle.tolist()))
@@ -161,12 +166,13 @@ class Sheet:
             place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
-        return tuple(
-            DayUse(midnight, *place, *gpu_s[index])
+        rows = [
+            (midnight, *place, *gpu_s[index])
             for index, midnight in enumerate(bounds.midnights_s)
             for place, gpu_s in places
             if gpu_s[index][0] > 0.0
-        )
+        ]
+        return tuple(map(_DAY_USE, rows))
 
     def _active_by_day(self, device: AllocatedDevice, bounds: "_DayBounds") -> NDArray[np.float64]:
         summary, at = device.summary, device.summary.first_hour - self.base_s // HOUR_S

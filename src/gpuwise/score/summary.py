@@ -5,8 +5,7 @@ of today, not a month of rows. A pass over everything divides its hours at the s
 summaries: both passes compute the same numbers in the same order.
 """
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,7 @@ Item = TypeVar("Item", bound=np.generic)
 _MEMORY = DEVICE_SIGNALS.index(Signal.MEMORY_USED)
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(NamedTuple):
     """The samples of a device in some hours.
 
     Attributes:
@@ -48,8 +46,7 @@ class Levels:
 NO_LEVELS = Levels(np.full(len(DEVICE_SIGNALS), np.nan), np.zeros(len(DEVICE_SIGNALS), dtype=np.int64))
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSummary:
+class DeviceSummary(NamedTuple):
     """The hours of a device from the first one with a sample to the last.
 
     Attributes:
@@ -101,15 +98,17 @@ class DeviceSummary:
         voters = int(np.bitwise_or.reduce(table["voters"]))
         # An hour without any sample of a signal that the device reports in other hours is a gap, not idle.
         whole = (table["voters"] == voters) & bool(voters & ACTIVITY_BITS)
-        first, last = np.unpackbits(table["sampled"][[0, -1]], axis=1)
+        sampled = table["sampled"]
+        steps = 8 * sampled.shape[1]
+        first, last = (int.from_bytes(sampled[row].tobytes()) for row in (0, -1))
         return cls(
             first_hour=rows.first_hour,
-            first_step=int(first.argmax()),
-            end_step=last.size - int(last[::-1].argmax()),
+            first_step=steps - first.bit_length(),
+            end_step=steps + 1 - (last & -last).bit_length(),
             voters=voters,
             idle=table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None],
             active=counted(table["active"]),
-            sampled=any_set(table["sampled"]),
+            sampled=any_set(sampled),
             levels=Levels.of(rows),
             # In sequence: a sum in pairs would depend on the memory layout of the rows.
             busy_sum=np.add.accumulate(table["busy_sum"], axis=0)[-1],

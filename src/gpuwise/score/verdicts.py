@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from gpuwise.score.summary import Levels
 
 # Any request is use; the smallest positive float expresses "more than none" as a threshold.
 _ANY_REQUEST = float(np.nextafter(0.0, 1.0))
+
+_VOTERS = [(signal, DEVICE_SIGNALS.index(signal)) for signal in VOTER_BITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,10 @@ def verdicts_of(
         back: the hours that the verdicts cover.
         settings: thresholds.
     """
-    known = [_Known.over(back, device, levels) for device, levels in devices]
-    for signal in VOTER_BITS:
-        verdict = _device_verdict([one for one in known if one.expected > 0], signal, settings)
+    every = (_Known.over(back, device, levels, settings) for device, levels in devices)
+    known = [one for one in every if one.expected > 0]
+    for signal, column in _VOTERS:
+        verdict = _device_verdict(known, signal, column, settings)
         if verdict is not None:
             yield verdict
     if requests is not None:
@@ -90,33 +94,40 @@ class _Known:
     """The signals of a device over the look-back.
 
     Attributes:
-        gpu_type: of the card.
+        limits: thresholds by signal, None where there is none.
         expected: number of steps in which it was allocated.
         highest: largest sample by signal, NaN without one.
         seen: samples by signal.
     """
 
-    gpu_type: str | None
+    limits: Sequence[float | None]
     expected: int
     highest: Sequence[float]
     seen: Sequence[int]
 
     @classmethod
-    def over(cls, back: LookBack, device: AllocatedDevice, levels: Levels) -> "_Known":
+    def over(cls, back: LookBack, device: AllocatedDevice, levels: Levels, settings: ScoreSettings) -> "_Known":
         return cls(
-            gpu_type=device.pod_device.gpu_type,
+            limits=_limits(device.pod_device.gpu_type, settings),
             expected=device.end - max(device.start, back.start_step),
             highest=levels.highest.tolist(),
             seen=levels.seen.tolist(),
         )
 
 
-def _device_verdict(devices: Sequence[_Known], signal: Signal, settings: ScoreSettings) -> SignalVerdict | None:
+@lru_cache(maxsize=64)
+def _limits(gpu_type: str | None, settings: ScoreSettings) -> tuple[float | None, ...]:
+    """The threshold of each signal on a card."""
+    return tuple(threshold(signal, gpu_type, settings) if signal in VOTER_BITS else None for signal in DEVICE_SIGNALS)
+
+
+def _device_verdict(
+    devices: Sequence[_Known], signal: Signal, column: int, settings: ScoreSettings
+) -> SignalVerdict | None:
     """One signal over all devices: the value nearest to its threshold decides; the coverage is the lowest of all."""
-    column = DEVICE_SIGNALS.index(signal)
     highest, nearest, limit, coverage = math.nan, -math.inf, 0.0, 1.0
     for device in devices:
-        own_limit = threshold(signal, device.gpu_type, settings)
+        own_limit = device.limits[column]
         if own_limit is None:
             continue
         coverage = min(coverage, device.seen[column] / device.expected)

@@ -76,9 +76,9 @@ def read_file(path: Path, window: Window) -> tuple[dict[Signal, Column], list[Pa
                 table = file.read_row_groups(groups, columns=wanted, use_threads=False)
             columns = dict(zip(table.column_names, table.columns, strict=True))
             if (read := columns.pop("t_s", None)) is not None:
-                times = _whole(read, np.dtype(np.int64))
+                times = whole(read, np.dtype(np.int64))
                 parts = [replace(part, times=times[part.rows]) for part in parts]
-            return {SIGNALS_BY_COLUMN[name]: _column(column) for name, column in columns.items()}, parts
+            return {SIGNALS_BY_COLUMN[name]: column_of(column) for name, column in columns.items()}, parts
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
@@ -165,7 +165,7 @@ def _by_device(table: pa.Table) -> pa.Table:
 
 
 def _parts(table: pa.Table) -> Iterator[Part]:
-    times = _whole(table.column("t_s"), np.dtype(np.int64))
+    times = whole(table.column("t_s"), np.dtype(np.int64))
     uuids = table.column("device_uuid").combine_chunks().dictionary_encode()
     codes = uuids.indices.to_numpy(zero_copy_only=False)
     # A pod's share of a card can change, so a device has a part for each share.
@@ -199,8 +199,9 @@ def _require(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def _column(column: pa.ChunkedArray) -> Column:
-    return column if column.null_count else _whole(column, np.dtype(np.float32))
+def column_of(column: pa.ChunkedArray) -> Column:
+    """Return a column as an array without a copy, if no value is null."""
+    return column if column.null_count else whole(column, np.dtype(np.float32))
 
 
 def values_of(column: Column, rows: slice) -> NDArray[np.float32] | None:
@@ -213,12 +214,12 @@ def values_of(column: Column, rows: slice) -> NDArray[np.float32] | None:
     if nulls == length:
         return None
     if nulls == 0:
-        return _whole(chosen, np.dtype(np.float32))
+        return whole(chosen, np.dtype(np.float32))
     values: NDArray[np.float32] = chosen.to_numpy().astype(np.float32, copy=False)
     return values
 
 
-def _whole(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+def whole(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return a column without nulls, without a copy; Arrow's own conversion imports pandas if it is installed."""
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return np.frombuffer(array.buffers()[1], dtype=dtype)[array.offset : array.offset + len(array)]

@@ -22,6 +22,9 @@ others.
 
 `usage/_nodes/<node>.parquet` is optional. It contains the devices of a node at the times when they were unallocated, in
 the same columns; namespace and pod are empty. No namespace can be named "_nodes".
+
+`recent/` is optional. It repeats the rows of the last UTC day, those of many pods in one file
+(`gpuwise.sources.recording.recent`).
 """
 
 import re
@@ -47,6 +50,7 @@ TYPES = {
 } | {signal.value: pa.float32() for signal in Signal}
 
 NODES = "_nodes"
+RECENT = "recent"
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")  # RFC 1123: a name cannot lead out of the directory
 

@@ -46,7 +46,21 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     Raises:
         SourceError: the file is corrupt or lacks a column.
     """
-    columns, parts = read_file(path, window)
+    return pod_usage(*read_file(path, window), pod, window, live_on)
+
+
+def pod_usage(
+    columns: Mapping[Signal, Column], parts: Sequence[Part], pod: str, window: Window, live_on: str | None
+) -> PodUsage:
+    """Put the rows of a pod on a grid.
+
+    Args:
+        columns: by signal.
+        parts: the pod's rows of them.
+        pod: as for `read_pod`.
+        window: as for `read_pod`.
+        live_on: as for `read_pod`.
+    """
     measured: dict[tuple[str, float], tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
     spans = []
     for part in parts:

@@ -21,7 +21,8 @@ from gpuwise.model.recommendation import Evidence
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.pod_names import own_names
 from gpuwise.sources.recording.layout import NODES, SUFFIXES, checked, stem
-from gpuwise.sources.recording.pods import PodUsage, read_pod
+from gpuwise.sources.recording.pods import PodUsage, pod_usage, read_pod
+from gpuwise.sources.recording.recent import RecentReader
 from gpuwise.sources.work import summed
 
 _END_BYTES = 4_096
@@ -53,13 +54,14 @@ class RecordedUsage:
         """
         usage = self._folder()
         files = {space: _files(usage / checked(space)) for space in {workload.ref.namespace for workload in workloads}}
-        past = _past_pods(workloads, files, inventory)
+        past, reader = _past_pods(workloads, files, inventory), _Reader(self.directory, window)
         for workload in workloads:
             live = {pod.name: pod.node for pod in workload.pods}
             mine = live.keys() | past[workload.ref]
-            found = ((pod, name) for pod, name in files[workload.ref.namespace].items() if pod in mine)
+            there = files[workload.ref.namespace]
+            found = sorted((there[pod], pod) for pod in mine if pod in there)
             folder = usage / workload.ref.namespace
-            pods = [read_pod(folder / name, pod, window, live.get(pod)) for pod, name in found]
+            pods = [reader.read(folder, name, pod, live.get(pod)) for name, pod in found]
             yield _workload_series(workload, pods, window, inventory)
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - the recording has these files separately
@@ -73,10 +75,11 @@ class RecordedUsage:
         Raises:
             SourceError: as `read`.
         """
-        folder = self._folder() / NODES
+        folder, reader = self._folder() / NODES, _Reader(self.directory, window)
         for node in nodes:
-            paths = [path for suffix in SUFFIXES if (path := folder / f"{checked(node.name)}{suffix}").is_file()]
-            found = (device for path in paths for device in read_pod(path, "", window, node.name).devices)
+            names = (f"{checked(node.name)}{suffix}" for suffix in SUFFIXES)
+            paths = [name for name in names if os.path.isfile(f"{folder}/{name}")]  # noqa: PTH113 - half of the time
+            found = (device for name in paths for device in reader.read(folder, name, "", node.name).devices)
             yield UsageSeries(node_ref(node), window, tuple(found))
 
     def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
@@ -162,6 +165,27 @@ class RecordedUsage:
                 hint="create one with `gpuwise demo`, or give the directory that contains 'usage'",
             )
         return folder
+
+
+class _Reader:
+    """Reads the rows of pods: of a window on the last day those that many pods have in one file, if there are such."""
+
+    def __init__(self, directory: Path, window: Window) -> None:
+        self._window, self._recent = window, RecentReader(directory, window)
+
+    def read(self, folder: Path, name: str, pod: str, live_on: str | None) -> PodUsage:
+        """Read a pod as `read_pod` does.
+
+        Args:
+            folder: of the pod's file.
+            name: of the pod's file.
+            pod: as for `read_pod`.
+            live_on: as for `read_pod`.
+        """
+        rows = self._recent.read(folder, name)
+        if rows is None:
+            return read_pod(folder / name, pod, self._window, live_on)
+        return pod_usage(*rows, pod, self._window, live_on)
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,13 @@ import pyarrow.parquet as pq
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.signal import OF_PACES, Signal
-from gpuwise.model.usage import DAY_S, DeviceSeries, RecordedPod
+from gpuwise.model.usage import DAY_S, DeviceSeries, RecordedPod, Window
 from gpuwise.sources.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
+from gpuwise.sources.recording.recent import RecentRows, RecentWriter
 
 
 class RecordingWriter:
-    """Writes one recording into an empty directory.
+    """Writes one recording into an empty directory. As a context manager, it also writes the last day of all pods.
 
     Args:
         directory: created if it does not exist.
@@ -33,6 +35,16 @@ class RecordingWriter:
                 f"{directory} already contains a recording", hint="give a new directory, or remove the old recording"
             )
         self._usage.mkdir(parents=True, exist_ok=True)
+        self._recent = RecentWriter(directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._recent.close()
 
     def append(self, pod: RecordedPod) -> None:
         """Write the file of one pod, or of a node's unallocated devices; steps without samples have no row."""
@@ -58,6 +70,7 @@ class RecordingWriter:
         ) as writer:
             for _, table in tables:
                 writer.write_table(table, row_group_size=table.num_rows)
+        self._recent.add(path, _recent(pod, tables))
 
     def write_objects(self, objects: Iterable[Mapping[str, Any]]) -> Path:
         """Write `inventory.json` beside the usage, in the form of `kubectl get -o json`."""
@@ -106,9 +119,32 @@ def _parts(table: pa.Table, pod: RecordedPod) -> list[pa.Table]:
     """Divide a device's rows into the row groups of a file: the last UTC day is one, so that it can be read alone."""
     if not len(table):
         return []
-    midnight_s = (pod.window.end_s - 1) // DAY_S * DAY_S
-    before = int(np.searchsorted(table["t_s"].to_numpy(), midnight_s))
+    before = int(np.searchsorted(table["t_s"].to_numpy(), _midnight_s(pod.window)))
     return [part for part in (table[:before], table[before:]) if len(part)]
+
+
+def _midnight_s(window: Window) -> int:
+    return (window.end_s - 1) // DAY_S * DAY_S
+
+
+def recent_rows(pod: RecordedPod) -> RecentRows:
+    """Return the rows of the last UTC day of a pod.
+
+    Args:
+        pod: its measurements.
+    """
+    whole = ((device, _device_table(pod, at)) for at, device in enumerate(pod.devices))
+    return _recent(pod, [(device, part) for device, table in whole for part in _parts(table, pod)])
+
+
+def _recent(pod: RecordedPod, tables: Sequence[tuple[DeviceSeries, pa.Table]]) -> RecentRows:
+    midnight_s, names = _midnight_s(pod.window), ["t_s", *(signal.value for signal in _columns(pod))]
+    devices = [
+        ((device.device_uuid, device.gpu_type, device.gpu_fraction, device.node), table.select(names))
+        for device, table in tables
+        if table["t_s"][0].as_py() >= midnight_s
+    ]
+    return RecentRows(midnight_s, pod.window.step_s, devices)
 
 
 def _index(pod: RecordedPod, tables: Sequence[tuple[DeviceSeries, pa.Table]]) -> dict[bytes, bytes]:

@@ -17,10 +17,11 @@ def fitting_slices(gpu: GpuType, activity: float, memory_bytes: float) -> list[M
     Returns:
         Slices smaller than the whole GPU.
     """
+    whole = gpu.compute_slices
     return [
         profile
         for profile in gpu.mig_profiles[:-1]
-        if profile.compute_slices / gpu.compute_slices >= activity and profile.memory_bytes >= memory_bytes
+        if profile.compute_slices / whole >= activity and profile.memory_bytes >= memory_bytes
     ]
 
 
