@@ -29,6 +29,9 @@ class BilledUse:
         stays: when each pod had each device; two stays on one device may overlap.
         sampled_gpu_s: of the time in `days`, GPU-seconds in hours with at least one sample of the device, by midnight;
             a day without any sample is absent.
+        requests: requests by midnight; a day of which less than 90 % of the allocated time is known is absent.
+        work: units of declared work, in the same way.
+        work_unit: the counter of that work; None if the workload declares none.
     """
 
     workload: WorkloadRef
@@ -43,6 +46,9 @@ class BilledUse:
     unseen_days: tuple[DayUse, ...] = ()
     stays: tuple[Stay, ...] = ()
     sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
+    requests: Mapping[int, float] = field(default_factory=dict)
+    work: Mapping[int, float] = field(default_factory=dict)
+    work_unit: str | None = None
 
 
 class ScoredUse(NamedTuple):
