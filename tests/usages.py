@@ -59,9 +59,6 @@ def usages(draw) -> UsageSeries:
             down = np.repeat(rng.random(HOURS) < 0.1, PER_HOUR)
             for column in one.samples.values():
                 column[down] = np.nan
-        if draw(st.booleans()):  # of a shared device, measured by another metric than its use
-            gone = rng.random(steps) < draw(st.sampled_from([0.0, 0.1, 1.0]))
-            one.samples[Signal.OWN_USE] = np.where(gone, np.nan, rng.random(steps))
         devices.append(one)
     requests = None
     if draw(st.booleans()):

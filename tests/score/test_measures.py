@@ -1,12 +1,18 @@
 """What the bill measures beside time: by day, on a part of a card, and where a part of the day is missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.series import DAY_STEPS, STEP_S, device, usage
+from tests.usages import HOURS, PER_HOUR, part, same, usages
 
 from gpuwise.model.profile import StayDay
 from gpuwise.model.signal import Signal
-from gpuwise.score.profile import score_series
+from gpuwise.score.hours import hours_of, join
+from gpuwise.score.profile import score_hours, score_series
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -78,3 +84,20 @@ def test_requests_are_counted_by_day_where_nine_tenths_are_known():
 
 def test_without_requests_there_are_none_not_zero():
     assert billed(device(DAY_STEPS)).requests == {}
+
+
+@given(usages(), st.integers(1, HOURS - 1), st.integers(0, 2**32 - 1))
+def test_what_is_measured_joins_to_the_last_bit(series, cut, seed):
+    """Own use is read apart, so it has samples of its own, also where nothing else has."""
+    rng = np.random.default_rng(seed)
+    steps = series.window.steps
+    own = [np.where(rng.random(steps) < rng.choice([0.0, 0.5]), NAN, rng.random(steps)) for _ in series.devices]
+    devices = [
+        replace(one, samples={**one.samples, Signal.OWN_USE: values})
+        for one, values in zip(series.devices, own, strict=True)
+    ]
+    series = replace(series, devices=tuple(devices))
+    first, second = part(series, 0, cut * PER_HOUR), part(series, cut * PER_HOUR, HOURS * PER_HOUR)
+    joined = join(hours_of(first, SETTINGS), hours_of(second, SETTINGS))
+    assert same(joined.devices, hours_of(series, SETTINGS).devices)
+    assert same(score_hours(joined, series.window, SETTINGS).billed, score_series(series, SETTINGS).billed)
