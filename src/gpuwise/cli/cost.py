@@ -92,6 +92,17 @@ def _table(found: Allocation, asked: Days) -> None:
     if found.total.unpriced_gpu_h > 0:
         hours = written.gpu_hours(found.total.unpriced_gpu_h)
         show.put(Text(f"{hours} have no price and are not part of the dollars.", "yellow"))
+    if found.total.shared_gpu_h > 0:
+        show.put(_shared(found.total))
+
+
+def _shared(total: CostLine) -> str:
+    """How shared GPUs were divided, with the error of that."""
+    hours, by_use = written.gpu_hours(total.shared_gpu_h), written.gpu_hours(total.by_use_gpu_h)
+    if not total.by_use_gpu_h:
+        return f"{hours} on shared GPUs are divided by request: what each pod used was not measured."
+    moved = written.gpu_hours(total.shift_gpu_h)
+    return f"{hours} on shared GPUs: {by_use} divided by measured use. By request, {moved} would be on other lines."
 
 
 def _row(one: CostLine, found: Allocation) -> Row:
@@ -104,6 +115,8 @@ def _row(one: CostLine, found: Allocation) -> Row:
         notes.append(f"with {_usd(one.shared_cents)} of shared cost")
     if one.unknown_gpu_h and one.kind == "allocated":
         notes.append(f"{written.gpu_hours(one.unknown_gpu_h)} not measured")
+    if one.by_use_gpu_h and one.kind != "total":
+        notes.append(f"by request {one.shift_gpu_h:+,.1f} GPU-h")
     return Row(label(one), (_usd(one.cents), _usd(one.idle_cents), f"{one.gpu_h:,.1f}", "; ".join(notes)))
 
 
@@ -134,6 +147,9 @@ def _flat(found: Allocation) -> Iterator[dict[str, object]]:
             "idle_gpu_h": one.idle_gpu_h,
             "unknown_gpu_h": one.unknown_gpu_h,
             "unpriced_gpu_h": one.unpriced_gpu_h,
+            "shared_gpu_h": one.shared_gpu_h,
+            "by_use_gpu_h": one.by_use_gpu_h,
+            "shift_gpu_h": one.shift_gpu_h,
         }
 
 
@@ -146,6 +162,9 @@ def _json(found: Allocation, asked: Days) -> None:
         "total_usd": None if total.cents is None else total.cents / 100,
         "total_gpu_h": total.gpu_h,
         "unpriced_gpu_h": total.unpriced_gpu_h,
+        "shared_gpu_h": total.shared_gpu_h,
+        "by_use_gpu_h": total.by_use_gpu_h,
+        "shift_gpu_h": total.shift_gpu_h,
         "missing": found.missing or None,
     }
     show.print_raw(json.dumps(body, indent=2))
@@ -154,7 +173,7 @@ def _json(found: Allocation, asked: Days) -> None:
 def _csv(found: Allocation, _asked: Days) -> None:
     rows = list(_flat(found))
     names = [*found.by, "kind", "usd", "idle_usd", "shared_usd", "gpu_h", "idle_gpu_h", "unknown_gpu_h",
-             "unpriced_gpu_h"]  # fmt: skip
+             "unpriced_gpu_h", "shared_gpu_h", "by_use_gpu_h", "shift_gpu_h"]  # fmt: skip
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: show.safe_cell(value) for name, value in row.items()} for row in rows)

@@ -146,7 +146,7 @@ class Sheet:
         day = device.summary.first_hour // DAY_H - self.base_s // DAY_S
         steps = _by_day([device], self.window)[0, day : day + len(measures)].tolist()
         return tuple(
-            StayDay(powered * share, watts * share, seen * share, sm * share, own / owned if _enough(owned, held) else None)
+            StayDay(*(amount * share for amount in (powered, watts, seen, sm)), _mean(own, owned, held))
             for (watts, powered, sm, seen, own, owned), held in zip(measures.tolist(), steps, strict=True)
         )
 
@@ -244,6 +244,10 @@ def _day_bounds(window: Window) -> _DayBounds:
 def _enough(known: float, held: float) -> bool:
     """Whether so many of the steps of a day are known that they stand for all of them."""
     return known > 0.0 and known >= KNOWN * held
+
+
+def _mean(total: float, known: float, held: float) -> float | None:
+    return total / known if _enough(known, held) else None
 
 
 def known_by_day(rows: HourRows | None, allocated: NDArray[np.int64], window: Window) -> dict[int, float]:

@@ -86,9 +86,7 @@ def _metrics(present: Collection[str], context: Context) -> Iterable[MetricName]
     )
 
 
-def _own_use(
-    by_name: Mapping[str, _Containers], metrics: Mapping[str, MetricName], context: Context
-) -> OwnUse:
+def _own_use(by_name: Mapping[str, _Containers], metrics: Mapping[str, MetricName], context: Context) -> OwnUse:
     found: dict[bool, Grid] = {}
     for name, metric in metrics.items():
         if name in by_name:
