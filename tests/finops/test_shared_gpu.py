@@ -121,3 +121,18 @@ def test_the_history_is_the_bill(ledger):
         rows = list(opened.costs().rows(MONDAY, NEXT))
     assert sum(row.time.capacity for row in rows) == pytest.approx(bill(whole).capacity_gpu_s) == 7 * DAY_S
     assert sum(row.measures.energy_j or 0.0 for row in rows) == pytest.approx(200.0 * 7 * DAY_S)
+
+
+def test_energy_of_the_card_is_divided_as_its_time_is(ledger, tmp_path):
+    """200 W for 168 h: 33.6 kWh, of which red has 116 h and blue 52 h; at PUE 1.5 half more."""
+    settings = tmp_path / "gpuwise.yaml"
+    settings.write_text("finops: {pue: 1.5}\n")
+    arguments = ("--ledger", str(ledger), "--window", "30d", "--now", str(NEXT), "--config", str(settings))
+    found = json.loads(ran("energy", *arguments, "-o", "json", home=tmp_path).stdout)
+    assert {line["team"]: (line["kwh"], line["measured_gpu_h"]) for line in found["lines"]} == {
+        "red": (pytest.approx(0.2 * 116 * 1.5), pytest.approx(116.0)),
+        "blue": (pytest.approx(0.2 * 52 * 1.5), pytest.approx(52.0)),
+    }
+    assert (found["total"]["kg_co2e"], found["total"]["unknown_kwh"]) == (None, pytest.approx(33.6 * 1.5))
+    table = " ".join(ran("energy", *arguments, home=tmp_path).stdout.split())
+    assert "PUE 1.5. Grid intensity: not known for any of these regions" in table

@@ -36,6 +36,7 @@ COMMANDS = {
         "gpuwise.cli.cost",
         "Show the cost by team, project, model or another key; it sums to the bill.",
     ),
+    "energy": ("gpuwise.cli.energy", "Show measured energy and its carbon by team, project or another key."),
     "budget": ("gpuwise.cli.budget", "Compare the budgets in finops.budgets with the month's cost and its forecast."),
     "anomalies": (
         "gpuwise.cli.anomalies",

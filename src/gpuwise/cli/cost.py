@@ -15,11 +15,10 @@ from gpuwise.cli.console import err, out
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import ledger_only, now
-from gpuwise.cli.windows import HELP, Days, days_of
+from gpuwise.cli.windows import HELP, Days, days_of, known_days
 from gpuwise.config import Config
-from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, gaps
+from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation
 from gpuwise.model.cost import KEYS
-from gpuwise.model.errors import InputError
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import date
 from gpuwise.wiring import cost_history
@@ -27,7 +26,8 @@ from gpuwise.wiring import cost_history
 _BY = (*KEYS, "cluster", "day")
 
 
-def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+def keys_of(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    """The keys of an option, separated by commas."""
     keys = tuple(filter(None, value.split(",")))
     wrong = [key for key in keys if key not in _BY]
     if wrong or len(set(keys)) < len(keys) or not keys:
@@ -37,7 +37,7 @@ def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str
 
 @command()
 @ledger_only
-@click.option("--by", callback=_keys, default="team", show_default=True, help=f"Keys: {', '.join(_BY)}.")
+@click.option("--by", callback=keys_of, default="team", show_default=True, help=f"Keys: {', '.join(_BY)}.")
 @click.option("--window", "window", default="month", show_default=True, help=HELP)
 @click.option(
     "--spread",
@@ -53,16 +53,7 @@ def cost(config: Config, by: tuple[str, ...], window: str, spread: str, now_s: i
     at_s = now_s or int(time.time())
     asked = days_of(window, at_s)
     with cost_history(config) as history:
-        known: dict[int, bool] = {}
-        for day in history.days(asked.start_s, asked.end_s):  # of each cluster
-            known[day.day_s] = known.get(day.day_s, True) and day.closed
-        if not known:
-            raise InputError(
-                f"the cost history has no day of {asked.name}",
-                hint="run `gpuwise scan` with this ledger first: it adds the days of its look-back",
-            )
-        until_s = min(asked.end_s, at_s)
-        missing = gaps(known, asked.start_s, until_s)
+        missing = known_days(history, asked, at_s)
         found = _dated(allocation(history.sums(by, asked.start_s, asked.end_s), by, Spread(spread), missing))
     if missing and form != "table":
         err.print(Text(f"{asked.name}: {missing}", "yellow"))

@@ -47,3 +47,9 @@ class FinopsSettings:
 
     budgets: tuple[Budget, ...] = ()
     """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""
+
+    pue: Annotated[float, Field(ge=1, le=10)] = 1.0
+    """Energy of the data centre by that of its IT equipment, for `gpuwise energy`; 1.0 counts the boards alone."""
+
+    pue_by_region: Mapping[str, Annotated[float, Field(ge=1, le=10)]] = field(default_factory=dict)
+    """The same for regions that have another."""
