@@ -25,8 +25,8 @@ _Place = tuple[int, str | None, str | None]
 """Midnight, node and GPU type of a `DayUse`."""
 
 Correction = dict[_Place, NDArray[np.float64]]
-"""Amounts of `DayUse` that a workload has more, from `allocated_gpu_s` on; less is negative. The last one is what it has
-more of stays whose measures are not known by day, which change with the rest of the day."""
+"""Amounts of `DayUse` that a workload has more, from `allocated_gpu_s` on; less is negative. The last one is what it
+has more of stays whose measures are not known by day, which change with the rest of the day."""
 
 _WIDE = len(DayUse._fields) - 3
 

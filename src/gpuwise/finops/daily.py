@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from gpuwise.finops.accounts import accounts, pools_of
 from gpuwise.finops.day_measures import measured_free, measures_of, units_of
-from gpuwise.finops.owners import owner_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.pools import Pool
 from gpuwise.finops.uses import measured_days, uses_of
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Measures, Owner, Price
+from gpuwise.model.tagging import owner_of
 from gpuwise.model.usage import DAY_S
 
 SETTLED_S = 2 * 3_600

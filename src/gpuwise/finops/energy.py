@@ -26,7 +26,7 @@ class Factors:
     """What turns energy of GPUs into that of the data centre and into carbon.
 
     Attributes:
-        pue: energy of the data centre by that of its IT equipment (ISO/IEC 30134-2), where a region has none of its own.
+        pue: energy of the data centre by that of its IT equipment (ISO/IEC 30134-2), of regions without their own.
         pue_by_region: the same by region.
         kg_co2e_per_kwh: intensity of the grid by region; a region that is not in it is unknown.
     """

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gpuwise.finops.owners import TAGS
 from gpuwise.model.cost import KEYS
+from gpuwise.model.tagging import TAGS
 
 FLEET, UNALLOCATED = "fleet", "unallocated"
 """What a budget can be for besides the keys of the allocation: the whole bill, and what no pod was allocated."""

@@ -44,7 +44,7 @@ def _costs(number: str, truth: str) -> tuple[str, ...]:
 
 
 def _measures(number: str) -> tuple[str, ...]:
-    """What the cost history knows of GPU time beside its price; NULL in the rows of before, of which nobody measured it.
+    """What the cost history knows of GPU time beside its price; NULL, which is not measured, in earlier rows.
 
     Args:
         number: type of 64-bit floating-point numbers.

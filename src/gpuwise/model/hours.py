@@ -28,7 +28,7 @@ MEASURES: Mapping[str, type[np.generic]] = {
     "own": np.float64,
     "owned": np.uint16,
 }
-"""What the bill measures beside time: power of the board, SM activity (whose number is in `seen`), and what the pod used
+"""What the bill measures beside time: power of the board, SM activity (its number is in `seen`), and what the pod used
 of a shared device."""
 
 Rows = Mapping[str, NDArray[Any]]
