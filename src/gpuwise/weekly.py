@@ -17,7 +17,7 @@ from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.report import Action, WeeklyReport
+from gpuwise.model.report import Action, Kpi, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
 
@@ -119,7 +119,14 @@ def _with_history(loop: Pipeline, found: WeeklyReport, window: Window) -> Weekly
         budgets=spending.budgets(history, loop.settings.finops.budgets, found.recommendations, until_s - 1),
         anomalies=spending.anomalies(history, "team", until_s - _RECENT_S, until_s),
         measured=spending.measured(history, *loop.ledger.attempts(since_s=until_s - _MEASURED_S), until_s),
+        kpis=_kpis(loop, end_s, until_s) if found.week else (),
     )
+
+
+def _kpis(loop: Pipeline, end_s: int, until_s: int) -> tuple[Kpi, ...]:
+    """The KPIs of the UTC week of the report, with the savings of its actions until its end."""
+    since_s = end_s - WEEK_S
+    return spending.kpis(loop.ledger.costs(), loop.ledger.attempts(since_s=since_s), since_s, end_s, until_s)
 
 
 def _blockers(loop: Pipeline, survey: Survey, now_s: int) -> tuple[Blocked, ...]:

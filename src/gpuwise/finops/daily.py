@@ -9,6 +9,7 @@ from gpuwise.finops.period import Period
 from gpuwise.finops.pools import Pool
 from gpuwise.finops.uses import measured_days, uses_of
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Measures, Owner, Price
+from gpuwise.model.declared import value_per_unit
 from gpuwise.model.tagging import owner_of
 from gpuwise.model.usage import DAY_S
 
@@ -32,10 +33,11 @@ def _rows(period: Period) -> Iterator[CostRow]:
     allocated: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     owned: defaultdict[tuple[int, Owner, Pool], GpuSeconds] = defaultdict(GpuSeconds)
     measured: defaultdict[tuple[int, Owner, Pool], Measures] = defaultdict(Measures)
-    counters: dict[Owner, str | None] = {}
+    declares: dict[Owner, tuple[str | None, float | None]] = {}
     for ref, days in uses_of(period):
         owner = owner_of(ref, workloads.get(ref), period.inventory.namespaces.get(ref.namespace), period.tags)
-        counters[owner] = period.billed[ref].work_unit
+        workload = workloads.get(ref)
+        declares[owner] = period.billed[ref].work_unit, None if workload is None else value_per_unit(workload)
         for day, done in zip(days, units_of(period.billed[ref], days), strict=True):
             pool = pools[day.node, day.gpu_type]
             used = max(0.0, day.allocated_gpu_s - day.idle_gpu_s - day.unknown_gpu_s)
@@ -44,7 +46,7 @@ def _rows(period: Period) -> Iterator[CostRow]:
             allocated[day.start_s, pool] += day.unknown_gpu_s
     for (day_s, owner, pool), time in owned.items():
         found = measured[day_s, owner, pool]
-        yield CostRow(day_s, owner, _price(period, pool), time, found, counters[owner])
+        yield CostRow(day_s, owner, _price(period, pool), time, found, *declares[owner])
     free = measured_free(period)
     for (day_s, pool), time in accounts(period).items():
         # What pods had is above: the sums of both are of the same numbers, but in another order.

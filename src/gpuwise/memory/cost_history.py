@@ -44,6 +44,7 @@ rows = Table(
     *(Column(f"{name}_s", Double) for name in CLASSES),
     *(Column(name, Double) for name in Measures._fields),
     Column("work_unit", Text),
+    Column("unit_usd", Double),
 )
 _SUMMED = Measures._fields[:-1]
 """Steps of one job and tokens of another are no sum, so units of work are in no sum."""
@@ -133,7 +134,7 @@ class SqlCostHistory:
         asked = (
             select(rows.c.day_s, rows.c.nobody, *(rows.c[f"key_{name}"] for name in KEYS), rows.c.usd_per_gpu_h,
                    *(rows.c[f"{name}_s"] for name in CLASSES), *(rows.c[name] for name in Measures._fields),
-                   rows.c.work_unit)
+                   rows.c.work_unit, rows.c.unit_usd)
             .where(*self._between(rows, since_s, until_s))
             .order_by(rows.c.day_s)
         )  # fmt: skip
@@ -143,10 +144,10 @@ class SqlCostHistory:
                 gpu_type, capacity, region, zone = found[owned : owned + priced]
                 kind = None if capacity is None else CapacityType(capacity)
                 usd, *rest = found[owned + priced :]
-                *amounts, unit = rest
+                *amounts, unit, worth = rest
                 time, measures = GpuSeconds(*amounts[: len(CLASSES)]), Measures(*amounts[len(CLASSES) :])
                 owner = NOBODY if nobody else Owner(*found[:owned])
-                yield CostRow(day_s, owner, Price(gpu_type, kind, region, zone, usd), time, measures, unit)
+                yield CostRow(day_s, owner, Price(gpu_type, kind, region, zone, usd), time, measures, unit, worth)
 
     def clusters(self) -> list[str]:
         """The clusters that have days in the database, also if the history is of one; "" is one without a known uid."""
@@ -170,5 +171,6 @@ def _replaces(day: CostDay, from_s: int, until_s: int, *, closed: bool) -> bool:
 def _stored(row: CostRow) -> dict[str, Any]:
     named = dict(zip((f"key_{name}" for name in KEYS), (*row.owner, *row.price[:-1]), strict=True))
     times = {f"{name}_s": getattr(row.time, name) for name in CLASSES}
-    whose = {"nobody": row.owner == NOBODY, "usd_per_gpu_h": row.price.usd_per_gpu_h, "work_unit": row.work_unit}
+    whose = {"nobody": row.owner == NOBODY, "usd_per_gpu_h": row.price.usd_per_gpu_h, "work_unit": row.work_unit,
+             "unit_usd": row.unit_usd}  # fmt: skip
     return named | times | row.measures._asdict() | whose

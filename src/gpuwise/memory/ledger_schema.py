@@ -50,7 +50,7 @@ def _measures(number: str) -> tuple[str, ...]:
         number: type of 64-bit floating-point numbers.
     """
     names = ("powered_s", "energy_j", "sm_known_s", "sm_s", "shared_s", "by_use_s", "shift_s", "requests", "work")
-    columns = (*(f"{name} {number}" for name in names), "work_unit text")
+    columns = (*(f"{name} {number}" for name in names), "work_unit text", f"unit_usd {number}")
     return tuple(f"ALTER TABLE costs ADD COLUMN {column}" for column in columns)
 
 

@@ -140,6 +140,7 @@ class CostRow:
         time: GPU-seconds by class.
         measures: what was measured of that time.
         work_unit: the counter of `measures.work`; None if the workload declares no work.
+        unit_usd: what a unit is worth, as the workload declares; None if it does not.
     """
 
     day_s: int
@@ -148,6 +149,7 @@ class CostRow:
     time: GpuSeconds
     measures: Measures = NOT_MEASURED
     work_unit: str | None = None
+    unit_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

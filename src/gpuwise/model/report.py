@@ -285,6 +285,25 @@ class MeasuredSaving:
 
 
 @dataclass(frozen=True, slots=True)
+class Kpi:
+    """One KPI of a period.
+
+    Attributes:
+        name: "effective utilisation", "idle share", ...
+        value: a share, 0 to 1; of a saving also more, or below 0. None where it cannot be measured.
+        basis: what it is a share of: "of the cost".
+        detail: how it was computed.
+        why_none: why it has no value, "" if it has one.
+    """
+
+    name: str
+    value: float | None
+    basis: str
+    detail: str = ""
+    why_none: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyReport:
     """One week of the fleet, or another window of it.
 
@@ -318,6 +337,7 @@ class WeeklyReport:
         anomalies: lasting steps in the cost of teams that began in the last four weeks, largest first.
         measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
+        kpis: those of the week by the cost history; empty in a scan.
     """
 
     schema: str
@@ -346,3 +366,4 @@ class WeeklyReport:
     anomalies: tuple[CostAnomaly, ...] = ()
     time_zone: str = "UTC"
     measured: tuple[MeasuredSaving, ...] = ()
+    kpis: tuple[Kpi, ...] = ()
