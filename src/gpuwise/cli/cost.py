@@ -84,7 +84,7 @@ def _table(found: Allocation, asked: Days) -> None:
         hours = written.gpu_hours(found.total.unpriced_gpu_h)
         show.put(Text(f"{hours} have no price and are not part of the dollars.", "yellow"))
     if found.total.shared_gpu_h > 0:
-        show.put(_shared(found.total))
+        show.put(Text(_shared(found.total)))
 
 
 def _shared(total: CostLine) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def _table(found: _Found, _asked: Days) -> None:
         show.put(Text(f"{found.missing}: the sums are of what is known.", "yellow"))
     if found.total.unknown_kwh > 0.0:
         show.put(Text(f"{found.total.unknown_kwh:,.1f} kWh are in regions of unknown intensity.", "yellow"))
-    show.put(f"{found.pue}. {found.grid}. Power: {METHOD}.")
+    said = (f"{found.pue}.", f"{found.grid}.", f"Power: {METHOD}.")
+    show.put(Text("\n".join(line for one in said for line in textwrap.wrap(one, min(out.width, 100)))))
 
 
 def _label(one: EnergyLine, by: Sequence[str]) -> str:

@@ -91,7 +91,7 @@ def _table(
         show.put(Text(f"Models that never served: {written.usd(whole)} for {named}{more}."))
     if missing:
         show.put(Text(f"{missing}: the sums are of what is known.", "yellow"))
-    show.put("USD/unit has idle time in it. Days whose units are not known are lines without units.")
+    show.put(Text("USD/unit has idle time in it. Days whose units are not known are lines without units."))
 
 
 def _label(one: UnitCost) -> str:

@@ -127,9 +127,10 @@ def _parts(found: CostSum) -> Iterable[_Part]:
         yield _Part(keys, "allocated", found.time, found.usd, found.unpriced, found.measures)
         return
     for kind in ("outside", *OVERHEAD):
-        yield _Part(
-            keys, kind, *(GpuSeconds(**{kind: getattr(one, kind)}) for one in (found.time, found.usd, found.unpriced))
+        time, usd, unpriced = (
+            GpuSeconds(**{kind: getattr(one, kind)}) for one in (found.time, found.usd, found.unpriced)
         )
+        yield _Part(keys, kind, time, usd, unpriced)
 
 
 def _line(part: _Part, cents: int, idle: int) -> CostLine:

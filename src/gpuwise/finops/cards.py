@@ -166,7 +166,8 @@ def _divided(
     """What the measured pods of each segment requested together, divided by what each used."""
     whole = np.where(by_use, requested, 0.0).sum(axis=0)
     total = np.where(by_use, use, 0.0).sum(axis=0)
-    return use * np.divide(whole, total, out=np.zeros_like(whole), where=total > 0.0)
+    per_use: NDArray[np.float64] = np.divide(whole, total, out=np.zeros_like(whole), where=total > 0.0)
+    return use * per_use
 
 
 def _measured(stay: Stay, day: int, factor: float) -> tuple[float, ...] | None:
@@ -193,7 +194,7 @@ def _changed(use: DayUse, changes: Mapping[_Place, NDArray[np.float64]]) -> DayU
         for at, (before, more) in enumerate(zip(use[3:], amounts, strict=True))
     ]
     allocated, idle, *rest = changed
-    return DayUse(*use[:3], allocated, min(allocated, idle), *rest[:-1], shift)
+    return DayUse._make((*use[:3], allocated, min(allocated, idle), *rest[:-1], shift))
 
 
 _FOLLOW = frozenset(range(4, 8))

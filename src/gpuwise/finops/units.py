@@ -4,7 +4,7 @@ A day counts where the number of its units is known; the cost of other days is n
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpuwise.finops.settings import UnitValue
@@ -132,7 +132,7 @@ def _units(row: CostRow) -> list[tuple[str | None, float]]:
     return found
 
 
-def _declared(named: dict[str, object], unit: str | None, values: Sequence[UnitValue]) -> float | None:
+def _declared(named: Mapping[str, object], unit: str | None, values: Sequence[UnitValue]) -> float | None:
     for one in values:
         if named[one.by] == one.value and one.unit in ("", unit):
             return one.usd_per_unit

@@ -146,7 +146,7 @@ class Sheet:
         day = device.summary.first_hour // DAY_H - self.base_s // DAY_S
         steps = _by_day([device], self.window)[0, day : day + len(measures)].tolist()
         return tuple(
-            StayDay(*(amount * share for amount in (powered, watts, seen, sm)), _mean(own, owned, held))
+            StayDay(powered * share, watts * share, seen * share, sm * share, _mean(own, owned, held))
             for (watts, powered, sm, seen, own, owned), held in zip(measures.tolist(), steps, strict=True)
         )
 
