@@ -25,7 +25,7 @@ def test_a_request_by_hand():
     assert (line.keys, line.unit, line.amount) == (("assistant",), REQUEST, 12_000.0)
     assert (line.usd, line.idle_usd, line.gpu_h) == (24.0, 6.0, 8.0)
     assert (line.usd_per_unit, line.used_usd_per_unit) == (pytest.approx(0.002), pytest.approx(0.0015))
-    assert line.joules_per_unit == pytest.approx(240.0)
+    assert (line.joules_per_unit, line.usd_per_gpu_h) == (pytest.approx(240.0), pytest.approx(3.0))
     assert (line.value_usd, line.return_usd) == (pytest.approx(60.0), pytest.approx(36.0))
     assert line.return_ratio == pytest.approx(2.5)
 

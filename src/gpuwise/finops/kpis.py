@@ -85,7 +85,7 @@ def _utilisation(fleet: _Fleet) -> Kpi:
     if known <= 0.0:
         return Kpi(name, None, "of the GPU time", why_none="no SM activity in the history of these days")
     measured = (known + free) / fleet.time.capacity
-    detail = f"GPU time weighted by SM activity; {min(1.0, measured):.0%} of the time is measured or free"
+    detail = f"GPU time weighted by SM activity; {min(1.0, measured) * 100:.0f} % of it is measured or free"
     return Kpi(name, (fleet.measures.sm_s or 0.0) / (known + free), "of the GPU time", detail)
 
 
@@ -101,7 +101,7 @@ def _allocation(fleet: _Fleet) -> Kpi:
     part, whole = (fleet.named_s, fleet.pods_s) if fleet.by_time else (fleet.named_usd, fleet.pods_usd)
     if whole <= 0.0:
         return Kpi(name, None, fleet.basis, why_none="no GPU time of pods in the history of these days")
-    return Kpi(name, part / whole, fleet.basis, "time of pods whose team is named, of that of all pods")
+    return Kpi(name, part / whole, fleet.basis, "of pods whose team is named, of that of all pods")
 
 
 def _commitment(fleet: _Fleet) -> Kpi:

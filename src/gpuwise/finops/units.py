@@ -29,6 +29,7 @@ class UnitCost:
         idle_usd: of this, of idle time.
         usd_per_unit: idle time included; None without units or a price.
         used_usd_per_unit: the same without idle time.
+        usd_per_gpu_h: cost of a GPU-hour, idle time included; None without hours or a price.
         joules_per_unit: energy per unit; None if less than 90 % of the time has a power reading.
         value_usd: declared value of the units; None without one.
         return_usd: value less cost.
@@ -43,6 +44,7 @@ class UnitCost:
     idle_usd: float | None
     usd_per_unit: float | None
     used_usd_per_unit: float | None
+    usd_per_gpu_h: float | None
     joules_per_unit: float | None
     value_usd: float | None
     return_usd: float | None
@@ -170,7 +172,8 @@ def _line(keys: tuple[str | None, ...], unit: str | None, one: _Sum) -> UnitCost
     ratio = value / usd if value is not None and usd else None
     amount = None if unit is None else one.amount
     idle = None if one.unpriced else one.idle_usd
-    return UnitCost(keys, unit, amount, whole / HOUR_S, usd, idle, per, used, joules, value, gained, ratio)
+    an_hour = usd / whole * HOUR_S if usd is not None and whole else None
+    return UnitCost(keys, unit, amount, whole / HOUR_S, usd, idle, per, used, an_hour, joules, value, gained, ratio)
 
 
 def returns(sums_by: Iterable[tuple[UnitValue, Sequence[CostSum]]], months: float) -> tuple[ValueReturn, ...]:
