@@ -301,6 +301,7 @@ class Pipeline:
             past=past,
             pass_interval_s=self.settings.pass_interval_s,
             earlier=earlier,
+            tags=Tags(self.settings.finops.tags),
         )
         advice = recommend(whole)
         window, found, also = self.window(now_s), advice.plan, advice.alternatives

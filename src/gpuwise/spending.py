@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gpuwise.finops import anomaly, causes
+from gpuwise.finops import kpis as finops_kpis
+from gpuwise.finops import units as finops_units
 from gpuwise.finops.budgets import HISTORY_S, status
 from gpuwise.finops.forecast import TooShort
 from gpuwise.finops.measured import BEFORE_D, applied
@@ -12,7 +14,7 @@ from gpuwise.finops.measured import measured as finops_measured
 from gpuwise.finops.orphans import Orphan, Use
 from gpuwise.finops.orphans import orphans as find_orphans
 from gpuwise.finops.series import Calendar, by_keys, usd_by_day
-from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
+from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget, UnitValue
 from gpuwise.finops.tagging import WORKLOAD, Seen, Tagging, name_of, tagged
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
 from gpuwise.model.command import Intent, Outcome
@@ -21,7 +23,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.moment import month_of
 from gpuwise.model.ports import CostHistory
 from gpuwise.model.recommendation import Recommendation
-from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost
+from gpuwise.model.report import BudgetStatus, CostAnomaly, Kpi, MeasuredSaving, WeekCost
 from gpuwise.model.usage import DAY_S
 
 _DETAIL = ("namespace", "workload", "gpu_type", "region")
@@ -250,3 +252,58 @@ def orphans(
 
 def _named(keys: Sequence[str | int | None]) -> tuple[str, ...]:
     return tuple("" if key is None else str(key) for key in keys)
+
+
+def kpis(
+    history: CostHistory,
+    attempts: tuple[Sequence[Intent], Sequence[Outcome]],
+    since_s: int,
+    end_s: int,
+    until_s: int,
+) -> tuple[Kpi, ...]:
+    """The KPIs of a period.
+
+    Args:
+        history: daily cost.
+        attempts: the actions of the period with their outcomes, oldest first.
+        since_s: midnight at which it begins, epoch seconds.
+        end_s: first second after it.
+        until_s: only days before this instant count for savings.
+    """
+    saved = measured(history, *attempts, until_s)
+    return finops_kpis.kpis(history.sums(finops_kpis.BY, since_s, end_s), saved)
+
+
+def returns(
+    history: CostHistory, values: Sequence[UnitValue], since_s: int, end_s: int
+) -> tuple[finops_units.ValueReturn, ...]:
+    """The return of each declared monthly value: of the days of the period that are in the history.
+
+    Args:
+        history: daily cost.
+        values: declared values.
+        since_s: midnight at which the period begins, epoch seconds.
+        end_s: first second after it.
+    """
+    counted_s = sum({day.day_s: day.until_s - day.from_s for day in history.days(since_s, end_s)}.values())
+    pairs = [
+        (one, list(history.sums((one.by,), since_s, end_s, {one.by: {one.value}})))
+        for one in values
+        if one.usd_month is not None
+    ]
+    return finops_units.returns(pairs, counted_s / _MONTH_S)
+
+
+_MONTH_S = 365.25 / 12 * DAY_S
+
+
+def unserved(history: CostHistory, since_s: int, end_s: int) -> tuple[finops_units.Unserved, ...]:
+    """Spend of a period on models that no endpoint has served until its end.
+
+    Args:
+        history: daily cost.
+        since_s: midnight at which the period begins, epoch seconds.
+        end_s: first second after it.
+    """
+    ever = history.sums(("model", "endpoint"), 0, end_s)
+    return finops_units.unserved(history.sums(("model",), since_s, end_s), ever)

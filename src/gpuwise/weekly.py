@@ -23,7 +23,7 @@ from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.report import Action, BudgetStatus, WeeklyReport
+from gpuwise.model.report import Action, BudgetStatus, Kpi, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
 
@@ -164,6 +164,7 @@ def _with_history(loop: Pipeline, found: WeeklyReport, window: Window, team: str
         anomalies=spending.anomalies(whole, "team", since_s, until_s, team),
         measured=spending.measured(history, intents, outcomes, until_s),
         spending_clusters=len(whole.clusters()),
+        kpis=_kpis(loop, end_s, until_s) if found.week and team is None else (),
     )
 
 
@@ -177,6 +178,12 @@ def budgets(ledger: Ledger, asked: Sequence[Budget], now_s: int) -> tuple[Budget
     """
     whole = ledger.of_every_cluster()
     return spending.budgets(whole.costs(), asked, _open(whole), now_s) if asked else ()
+
+
+def _kpis(loop: Pipeline, end_s: int, until_s: int) -> tuple[Kpi, ...]:
+    """The KPIs of the UTC week of the report, with the savings of its actions until its end."""
+    since_s = end_s - WEEK_S
+    return spending.kpis(loop.ledger.costs(), loop.ledger.attempts(since_s=since_s), since_s, end_s, until_s)
 
 
 def _blockers(loop: Pipeline, survey: Survey, now_s: int) -> tuple[Blocked, ...]:

@@ -17,7 +17,6 @@ from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.finops import FinopsSettings
-from gpuwise.finops.owners import TAGS
 from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions
 from gpuwise.memory.cost_history import SqlCostHistory
@@ -39,6 +38,7 @@ from gpuwise.model.ports import (
     UsageSource,
 )
 from gpuwise.model.price import PriceBook
+from gpuwise.model.tagging import TAGS
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule.limits import Limits

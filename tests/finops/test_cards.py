@@ -10,7 +10,7 @@ from tests.fleet import node
 
 from gpuwise.finops.cards import corrected, corrections
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.profile import DayUse, Stay
+from gpuwise.model.profile import DayUse, Stay, StayDay
 from gpuwise.model.usage import DAY_S
 
 HOUR = 3_600
@@ -120,3 +120,103 @@ def test_a_vgpu_is_no_more_than_its_part_of_the_board():
         stays = {ref(at): (Stay("GPU-1", "n", "T4", part, 0, DAY_S),) for at, part in enumerate(fractions)}
         found = divided({one: days_of(list(some)) for one, some in stays.items()}, stays, stated=False, nodes=nodes)
         assert sum(use.allocated_gpu_s for uses in found.values() for use in uses) == DAY_S / 4
+
+
+@st.composite
+def a_measured_stay(draw) -> Stay:
+    """A stay with power of the board, and, on some days, with what the pod used of the device."""
+    stay = draw(a_stay())
+    first, last = stay.start_s // DAY_S, (stay.end_s - 1) // DAY_S
+    days = []
+    for day in range(first, last + 1):
+        held = stay.gpu_fraction * overlap((stay.start_s, stay.end_s), day * DAY_S)
+        own = draw(st.one_of(st.none(), st.sampled_from([0.0, 0.1, 0.5, 1.0])))
+        days.append(StayDay(held, held * WATTS[stay.device_uuid], held, held * 0.5, own))
+    return stay._replace(days=tuple(days))
+
+
+WATTS = {"GPU-1": 100.0, "GPU-2": 300.0}
+measured_fleets = st.lists(st.lists(a_measured_stay(), min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+def measured_days_of(stays: list[Stay]) -> tuple[DayUse, ...]:
+    """The use by day with what was measured, each stay counted in full."""
+    found = []
+    for use in days_of(stays):
+        sums = [0.0] * 4
+        for stay in stays:
+            at = use.start_s // DAY_S - stay.start_s // DAY_S
+            if 0 <= at < len(stay.days):
+                sums = [one + more for one, more in zip(sums, stay.days[at], strict=False)]
+        found.append(DayUse(*use[:7], *sums))
+    return tuple(found)
+
+
+@given(measured_fleets, st.booleans())
+def test_what_is_divided_by_use_sums_to_the_card(fleet, stated):
+    """Nobody's time and no board's energy is lost or counted twice, whoever is measured."""
+    stays = {ref(number): tuple(some) for number, some in enumerate(fleet)}
+    days = {one: measured_days_of(list(some)) for one, some in stays.items()}
+    plain = {one: tuple(stay._replace(days=()) for stay in some) for one, some in stays.items()}
+    by_use = divided(days, stays, stated=stated, nodes={})
+    by_request = divided(days, plain, stated=stated, nodes={})
+
+    def total(found, name) -> float:
+        return sum(getattr(use, name) for uses in found.values() for use in uses)
+
+    assert total(by_use, "allocated_gpu_s") == pytest.approx(total(by_request, "allocated_gpu_s"), abs=1e-3)
+    assert total(by_use, "shift_gpu_s") == pytest.approx(0.0, abs=1e-3)
+    assert total(by_request, "by_use_gpu_s") == 0.0
+    for one, uses in by_use.items():
+        requested = {(use.start_s, use.node): use for use in by_request[one]}
+        for use in uses:
+            assert 0.0 <= use.by_use_gpu_s <= use.shared_gpu_s + 1e-6 <= use.allocated_gpu_s + 1e-3
+            other = requested[use.start_s, use.node]
+            assert use.allocated_gpu_s + use.shift_gpu_s == pytest.approx(other.allocated_gpu_s, abs=1e-3)
+            assert use.powered_gpu_s == pytest.approx(use.allocated_gpu_s, abs=1e-3)
+    if not stated:
+        every = [stay for some in fleet for stay in some]
+        energy = sum(
+            WATTS[uuid] * _union([stay for stay in every if stay.device_uuid == uuid], day)
+            for uuid in WATTS
+            for day in range(0, 4 * DAY_S, DAY_S)
+        )
+        assert total(by_use, "energy_j") == pytest.approx(energy, rel=1e-9, abs=1e-3)
+
+
+def stay_of(day_uses: list[float | None], *, start_s=0, end_s=None, share=0.5) -> Stay:
+    first = start_s // DAY_S
+    end_s = (first + len(day_uses)) * DAY_S if end_s is None else end_s
+    days = tuple(StayDay(0.0, 0.0, 0.0, 0.0, own) for own in day_uses)
+    return Stay("GPU-1", "n", "T4", share, start_s, end_s, (), days)
+
+
+def allocated_h(*stays: Stay) -> list[float]:
+    every = {ref(number): (stay,) for number, stay in enumerate(stays)}
+    found = divided({one: days_of(list(some)) for one, some in every.items()}, every, stated=True, nodes={})
+    return [sum(use.allocated_gpu_s for use in found[one]) / HOUR for one in every]
+
+
+def test_two_pods_divide_a_card_by_what_each_used():
+    """0.6 and 0.2 of the card: 18 h and 6 h of the day, instead of 12 h each."""
+    assert allocated_h(stay_of([0.6]), stay_of([0.2])) == pytest.approx([18.0, 6.0])
+
+
+def test_a_pod_that_is_not_measured_keeps_what_it_requested():
+    """A missing measurement is no use of 0: the third pod keeps a third, the others divide two thirds."""
+    third = 1 / 3
+    stays = (stay_of([0.6], share=third), stay_of([0.2], share=third), stay_of([None], share=third))
+    assert allocated_h(*stays) == pytest.approx([12.0, 4.0, 8.0])
+
+
+def test_of_one_measured_pod_there_is_nothing_to_divide_by():
+    assert allocated_h(stay_of([0.9]), stay_of([None])) == pytest.approx([12.0, 12.0])
+
+
+def test_pods_that_used_nothing_divide_by_request():
+    assert allocated_h(stay_of([0.0], share=0.75), stay_of([0.0], share=0.25)) == pytest.approx([18.0, 6.0])
+
+
+def test_a_pod_pays_for_no_more_than_its_time_on_the_card():
+    """The second pod is there for an hour: it used all of the card, and pays for at most that hour."""
+    assert allocated_h(stay_of([0.1], share=1.0), stay_of([1.0], end_s=HOUR)) == pytest.approx([23.0 + 1 / 11, 10 / 11])

@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from tests.finops.test_report import MONDAY, NEXT, PRICES, node, used, week, weeks, workload
 
 from gpuwise.finops import Tags, bill, daily_costs, days_of
-from gpuwise.finops.owners import owner_of
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.cost import CLASSES, KEYS, NOBODY
 from gpuwise.model.inventory import Namespace, deleted_ref
+from gpuwise.model.tagging import owner_of
 from gpuwise.model.usage import DAY_S
 
 

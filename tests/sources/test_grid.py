@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gpuwise.model.errors import InputError
-from gpuwise.sources.grid import read_grid
+from gpuwise.sources.grid import read_grid, read_intensities, stated
 
 
 def test_every_shipped_value_is_plausible_and_has_a_source():
@@ -42,3 +42,30 @@ def test_an_invalid_file_is_an_error_that_names_the_place(tmp_path, text, parts)
     with pytest.raises(InputError) as refused:
         read_grid(path)
     assert all(word in str(refused.value) for word in parts)
+
+
+def test_hours_of_a_day_with_a_figure_of_their_own_count_in_its_mean(tmp_path):
+    """Noon and the hour after it at 0.1 instead of 0.4: (22 x 0.4 + 2 x 0.1) / 24 = 0.375."""
+    path = tmp_path / "grid.csv"
+    rows = ["home,,0.4,2025,the utility", "home,12,0.1,,", "home,13,0.1,,", "away,,0.2,2024,a table"]
+    path.write_text("\n".join(["region,hour,kg_co2e_per_kwh,as_of,source", *rows]))
+    found = read_intensities(path)
+    assert found["home"].kg_co2e_per_kwh == pytest.approx(0.375)
+    assert found["away"].kg_co2e_per_kwh == 0.2
+    assert stated(found) == "Grid intensity: a table 2024; the utility 2025, of hours by the mean of a day"
+    assert stated({}) == "Grid intensity: not known for any of these regions"
+
+
+def test_hours_without_a_figure_for_the_others_are_an_error(tmp_path):
+    path = tmp_path / "grid.csv"
+    path.write_text("region,hour,kg_co2e_per_kwh\nhome,12,0.1\n")
+    with pytest.raises(InputError, match="'home' has 1 of 24 hours"):
+        read_intensities(path)
+
+
+@pytest.mark.parametrize("hour", ["24", "-1", "noon", "1.5"])
+def test_an_hour_that_does_not_exist_is_an_error(tmp_path, hour):
+    path = tmp_path / "grid.csv"
+    path.write_text(f"region,hour,kg_co2e_per_kwh\nhome,{hour},0.1\n")
+    with pytest.raises(InputError, match=rf"line 2: hour is '{hour}'"):
+        read_intensities(path)

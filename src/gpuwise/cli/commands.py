@@ -36,6 +36,15 @@ COMMANDS = {
         "gpuwise.cli.cost",
         "Show the cost by team, project, model or another key; it sums to the bill.",
     ),
+    "energy": ("gpuwise.cli.energy", "Show measured energy and its carbon by team, project or another key."),
+    "units": (
+        "gpuwise.cli.units",
+        "Show cost, energy and return per request or unit of work, and spend on models that never served.",
+    ),
+    "kpis": (
+        "gpuwise.cli.kpis",
+        "Show the KPIs of FinOps for AI: utilisation, idle and unallocated share, coverage, realised savings.",
+    ),
     "budget": ("gpuwise.cli.budget", "Compare the budgets in finops.budgets with the month's cost and its forecast."),
     "anomalies": (
         "gpuwise.cli.anomalies",

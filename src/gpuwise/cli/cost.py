@@ -16,13 +16,11 @@ from gpuwise.cli.csv_cells import safe
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import ledger_only, now
-from gpuwise.cli.windows import HELP, Days, days_of
+from gpuwise.cli.windows import HELP, Days, days_of, known_days
 from gpuwise.config import Config
-from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, gaps
-from gpuwise.finops.series import GONE_D, Calendar
+from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation
 from gpuwise.model.cost import KEYS
 from gpuwise.model.errors import InputError
-from gpuwise.model.usage import DAY_S
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import date
 from gpuwise.wiring import cost_history
@@ -30,7 +28,8 @@ from gpuwise.wiring import cost_history
 _BY = (*KEYS, "cluster", "day")
 
 
-def _keys(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+def keys_option(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    """The keys of an option, separated by commas."""
     return keys_of(value)
 
 
@@ -50,7 +49,7 @@ def keys_of(text: str) -> tuple[str, ...]:
 
 @command()
 @ledger_only
-@click.option("--by", callback=_keys, default="team", show_default=True, help=f"Keys: {', '.join(_BY)}.")
+@click.option("--by", callback=keys_option, default="team", show_default=True, help=f"Keys: {', '.join(_BY)}.")
 @click.option("--window", "window", default="month", show_default=True, help=HELP)
 @click.option(
     "--spread",
@@ -84,16 +83,7 @@ def allocated(config: Config, by: tuple[str, ...], window: str, spread: Spread, 
     """
     asked = days_of(window, at_s)
     with cost_history(config) as history:
-        days = history.days(asked.start_s - GONE_D * DAY_S, asked.end_s)  # of each cluster
-        calendar = Calendar.of(days)  # a day that one of them lacks is not complete
-        known = {day.day_s: calendar.at(day.day_s) is not None for day in days if day.day_s >= asked.start_s}
-        if not known:
-            raise InputError(
-                f"the cost history has no day of {asked.name}",
-                hint="run `gpuwise scan` with this ledger first: it adds the days of its look-back",
-            )
-        until_s = min(asked.end_s, at_s)
-        missing = gaps(known, asked.start_s, until_s)
+        missing = known_days(history, asked, at_s)
         return asked, _dated(allocation(history.sums(by, asked.start_s, asked.end_s), by, spread, missing))
 
 
@@ -120,6 +110,17 @@ def _table(found: Allocation, asked: Days) -> None:
     if found.total.unpriced_gpu_h > 0:
         hours = written.gpu_hours(found.total.unpriced_gpu_h)
         show.put(Text(f"{hours} have no price and are not part of the dollars.", "yellow"))
+    if found.total.shared_gpu_h > 0:
+        show.put(Text(_shared(found.total)))
+
+
+def _shared(total: CostLine) -> str:
+    """How shared GPUs were divided, with the error of that."""
+    hours, by_use = written.gpu_hours(total.shared_gpu_h), written.gpu_hours(total.by_use_gpu_h)
+    if not total.by_use_gpu_h:
+        return f"{hours} on shared GPUs are divided by request: what each pod used was not measured."
+    moved = written.gpu_hours(total.shift_gpu_h)
+    return f"{hours} on shared GPUs: {by_use} divided by measured use. By request, {moved} would be on other lines."
 
 
 def _row(one: CostLine, found: Allocation) -> Row:
@@ -132,6 +133,8 @@ def _row(one: CostLine, found: Allocation) -> Row:
         notes.append(f"with {_usd(one.shared_cents)} of shared cost")
     if one.unknown_gpu_h and one.kind == "allocated":
         notes.append(f"{written.gpu_hours(one.unknown_gpu_h)} not measured")
+    if one.by_use_gpu_h and one.kind != "total":
+        notes.append(f"by request {one.shift_gpu_h:+,.1f} GPU-h")
     return Row(label(one), (_usd(one.cents), _usd(one.idle_cents), f"{one.gpu_h:,.1f}", "; ".join(notes)))
 
 
@@ -162,6 +165,9 @@ def _flat(found: Allocation) -> Iterator[dict[str, object]]:
             "idle_gpu_h": one.idle_gpu_h,
             "unknown_gpu_h": one.unknown_gpu_h,
             "unpriced_gpu_h": one.unpriced_gpu_h,
+            "shared_gpu_h": one.shared_gpu_h,
+            "by_use_gpu_h": one.by_use_gpu_h,
+            "shift_gpu_h": one.shift_gpu_h,
         }
 
 
@@ -175,6 +181,9 @@ def document(found: Allocation, asked: Days) -> str:
         "total_usd": None if total.cents is None else total.cents / 100,
         "total_gpu_h": total.gpu_h,
         "unpriced_gpu_h": total.unpriced_gpu_h,
+        "shared_gpu_h": total.shared_gpu_h,
+        "by_use_gpu_h": total.by_use_gpu_h,
+        "shift_gpu_h": total.shift_gpu_h,
         "missing": found.missing or None,
     }
     return json.dumps(body, indent=2)
@@ -187,7 +196,7 @@ def _json(found: Allocation, asked: Days) -> None:
 def _csv(found: Allocation, _asked: Days) -> None:
     rows = list(_flat(found))
     names = [*found.by, "kind", "usd", "idle_usd", "shared_usd", "gpu_h", "idle_gpu_h", "unknown_gpu_h",
-             "unpriced_gpu_h"]  # fmt: skip
+             "unpriced_gpu_h", "shared_gpu_h", "by_use_gpu_h", "shift_gpu_h"]  # fmt: skip
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: safe(value) for name, value in row.items()} for row in rows)

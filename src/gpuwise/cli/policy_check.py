@@ -25,6 +25,7 @@ from gpuwise.lint.sarif import sarif
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import Inventory
+from gpuwise.model.tagging import Tags
 from gpuwise.wiring import known_fleet, open_ledger, prices
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -85,6 +86,7 @@ def _checked(config: Config, paths: tuple[Path, ...], namespace: str) -> Checked
         nodes=() if fleet is None else tuple(fleet.nodes.values()),
         history=_history(config, fleet),
         now_s=int(time.time()),
+        tags=Tags(config.finops.tags),
     )
     namespaces = (
         {} if fleet is None else {one.name: {**one.labels, **one.annotations} for one in fleet.namespaces.values()}

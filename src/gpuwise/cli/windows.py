@@ -4,7 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from gpuwise.finops.allocation import gaps
+from gpuwise.finops.series import GONE_D, Calendar
 from gpuwise.model.errors import InputError
+from gpuwise.model.ports import CostHistory
 from gpuwise.model.usage import DAY_S
 
 HELP = "month, last-month, week, last-week, 30d, 2026-05, 2026-W20, or 2026-05-01..2026-05-15, both days included."
@@ -46,6 +49,28 @@ def days_of(text: str, now_s: int) -> Days:
         return _days(text, today)
     except (ValueError, OverflowError) as error:
         raise InputError(f"--window is {text!r}: {error}", hint=_HINT) from error
+
+
+def known_days(history: CostHistory, asked: Days, now_s: int) -> str:
+    """Say which of these days are not in a history, or only in part; "" if it has all.
+
+    Args:
+        history: of one cluster or of all.
+        asked: the days.
+        now_s: the present, epoch seconds.
+
+    Raises:
+        InputError: it has none of them.
+    """
+    days = history.days(asked.start_s - GONE_D * DAY_S, asked.end_s)  # of each cluster
+    calendar = Calendar.of(days)  # a day that one of them lacks is not complete
+    known = {day.day_s: calendar.at(day.day_s) is not None for day in days if day.day_s >= asked.start_s}
+    if not known:
+        raise InputError(
+            f"the cost history has no day of {asked.name}",
+            hint="run `gpuwise scan` with this ledger first: it adds the days of its look-back",
+        )
+    return gaps(known, asked.start_s, min(asked.end_s, now_s))
 
 
 def _days(text: str, today: date) -> Days:

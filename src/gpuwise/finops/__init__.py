@@ -5,13 +5,13 @@ Pure: no clock, environment, network, file, log or unseeded randomness.
 
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.daily import daily_costs, days_of
-from gpuwise.finops.owners import Tags
 from gpuwise.finops.past import past_nodes, remembered
 from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month, still_there
 from gpuwise.finops.report import compile_report
 from gpuwise.finops.settings import FinopsSettings
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
+from gpuwise.model.tagging import Tags
 
 __all__ = [
     "FinopsSettings",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gpuwise.model.cost import CostSum, GpuSeconds
+from gpuwise.model.cost import NOT_MEASURED, CostSum, GpuSeconds, Measures
 
 HOUR_S = 3_600.0
 OVERHEAD = ("unallocated", "stranded", "unknown")
@@ -36,6 +36,10 @@ class CostLine:
         cents: US cents of the hours that have a price; None if there are hours and none has one.
         idle_cents: of these, for idle time.
         shared_cents: of `cents`, the share of what was spread.
+        shared_gpu_h: GPU-hours on devices that several pods had at once.
+        by_use_gpu_h: of these, divided by what each pod was measured to use; the others are divided by request.
+        shift_gpu_h: how many more GPU-hours the line would have if all were divided by request, less is negative: the
+            error of the division. Of the total, how many would move from one line to another.
     """
 
     keys: tuple[str | None, ...]
@@ -47,6 +51,9 @@ class CostLine:
     cents: int | None
     idle_cents: int | None
     shared_cents: int = 0
+    shared_gpu_h: float = 0.0
+    by_use_gpu_h: float = 0.0
+    shift_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +118,24 @@ class _Part:
     time: GpuSeconds
     usd: GpuSeconds
     unpriced: GpuSeconds
+    measures: Measures = NOT_MEASURED
 
 
 def _parts(found: CostSum) -> Iterable[_Part]:
     keys = tuple(None if key is None else str(key) for key in found.keys)
     if not found.nobody:
-        yield _Part(keys, "allocated", found.time, found.usd, found.unpriced)
+        yield _Part(keys, "allocated", found.time, found.usd, found.unpriced, found.measures)
         return
     for kind in ("outside", *OVERHEAD):
-        yield _Part(
-            keys, kind, *(GpuSeconds(**{kind: getattr(one, kind)}) for one in (found.time, found.usd, found.unpriced))
+        time, usd, unpriced = (
+            GpuSeconds(**{kind: getattr(one, kind)}) for one in (found.time, found.usd, found.unpriced)
         )
+        yield _Part(keys, kind, time, usd, unpriced)
 
 
 def _line(part: _Part, cents: int, idle: int) -> CostLine:
     hours, unpriced = part.time.capacity / HOUR_S, part.unpriced.capacity / HOUR_S
-    priced = unpriced < hours
+    priced, of = unpriced < hours, part.measures
     return CostLine(
         keys=part.keys,
         kind=part.kind,
@@ -136,6 +145,9 @@ def _line(part: _Part, cents: int, idle: int) -> CostLine:
         unpriced_gpu_h=unpriced,
         cents=cents if priced else None,
         idle_cents=min(cents, idle) if priced else None,
+        shared_gpu_h=(of.shared_s or 0.0) / HOUR_S,
+        by_use_gpu_h=(of.by_use_s or 0.0) / HOUR_S,
+        shift_gpu_h=(of.shift_s or 0.0) / HOUR_S,
     )
 
 
@@ -170,6 +182,9 @@ def _total(lines: Sequence[CostLine], keys: int) -> CostLine:
         cents=known("cents"),
         idle_cents=known("idle_cents"),
         shared_cents=sum(one.shared_cents for one in lines),
+        shared_gpu_h=sum(one.shared_gpu_h for one in lines),
+        by_use_gpu_h=sum(one.by_use_gpu_h for one in lines),
+        shift_gpu_h=sum(max(0.0, one.shift_gpu_h) for one in lines),
     )
 
 

@@ -3,6 +3,11 @@
 A pod has a device from its first sample to its last, in whole steps. Pods that follow each other on a card within one
 step would be billed twice for it; pods that share a card have less of it while more of them run. So where the stays on
 a device overlap, its time is divided in proportion to their shares.
+
+Pods of which it is measured what each used of the device divide their part of it by that use: the larger of its SM
+activity and its memory, the dominant share of Ghodsi et al., Dominant Resource Fairness, NSDI 2011, as a MIG instance
+has the larger of its slices. A pod that is not measured keeps what it requested. Both are kept: the difference is the
+error of the division.
 """
 
 from collections import defaultdict
@@ -20,7 +25,10 @@ _Place = tuple[int, str | None, str | None]
 """Midnight, node and GPU type of a `DayUse`."""
 
 Correction = dict[_Place, NDArray[np.float64]]
-"""GPU-seconds allocated and idle that a workload has more; less is negative."""
+"""Amounts of `DayUse` that a workload has more, from `allocated_gpu_s` on; less is negative. The last one is what it
+has more of stays whose measures are not known by day, which change with the rest of the day."""
+
+_WIDE = len(DayUse._fields) - 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ def corrections(
     for device in _devices(stays, stated=stated, nodes=nodes):
         for ref, place, change in _changes(device):
             of_place = found[ref].get(place)
-            found[ref][place] = np.zeros(2) + change if of_place is None else of_place + change
+            found[ref][place] = np.zeros(_WIDE + 1) + change if of_place is None else of_place + change
     return dict(found)
 
 
@@ -104,18 +112,68 @@ def _changes(device: _Device) -> Iterable[tuple[WorkloadRef, _Place, NDArray[np.
     first_day, last_s = min(bounds) // DAY_S, max(bounds)
     edges = np.array(sorted(bounds | set(range(first_day * DAY_S + DAY_S, last_s, DAY_S))))
     starts, seconds = edges[:-1], np.diff(edges)
-    shares = np.array([stay.gpu_fraction * _within(starts, (stay.start_s, stay.end_s)) for stay in device.stays])
+    present = np.array([_within(starts, (stay.start_s, stay.end_s)) for stay in device.stays])
+    shares = np.array([[stay.gpu_fraction] for stay in device.stays]) * present
     total = shares.sum(axis=0)
     over = total > device.limit if device.stated else total > 0.0
-    factor = np.where(over, device.limit / np.where(over, total, 1.0), 1.0)
+    requested = shares * np.where(over, device.limit / np.where(over, total, 1.0), 1.0)
     day = starts // DAY_S - first_day
-    for ref, stay, share in zip(device.owners, device.stays, shares, strict=True):
-        more = share * (factor - 1.0) * seconds
-        if not more.any():
+    together = present.sum(axis=0) > 1
+    use, by_use = _own_uses(device, starts, present)
+    parts = np.where(by_use, _divided(requested, use, by_use), requested)
+    for row, (ref, stay) in enumerate(zip(device.owners, device.stays, strict=True)):
+        more, shift = ((one[row] * seconds) for one in (parts - shares, requested - parts))
+        held = parts[row] * seconds * (together & present[row])
+        if not (more.any() or held.any()):
             continue
-        by_day = np.column_stack([np.bincount(day, more), np.bincount(day, more * _within(starts, stay.idle_s))])
-        for number in np.flatnonzero(np.bincount(day, more != 0.0)).tolist():
-            yield ref, ((first_day + number) * DAY_S, stay.node, stay.gpu_type), by_day[number]
+        idle = more * _within(starts, stay.idle_s)
+        of_day = {"allocated": more, "idle": idle, "shared": held, "by_use": held * by_use[row], "shift": shift}
+        sums = {name: np.bincount(day, amounts) for name, amounts in of_day.items()}
+        before = np.bincount(day, shares[row] * seconds)
+        for number in np.flatnonzero(np.bincount(day, (more != 0.0) | (held != 0.0))).tolist():
+            at = {name: float(amounts[number]) for name, amounts in sums.items()}
+            measured = _measured(stay, first_day + number, at["allocated"] / before[number] if before[number] else 0.0)
+            plain = 0.0 if measured else at["allocated"]
+            change = np.array(
+                [at["allocated"], at["idle"], 0.0, 0.0, *(measured or (0.0,) * 4),
+                 at["shared"], at["by_use"], at["shift"], plain]
+            )  # fmt: skip
+            yield ref, ((first_day + number) * DAY_S, stay.node, stay.gpu_type), change
+
+
+def _own_uses(
+    device: _Device, starts: NDArray[np.int64], present: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """What each stay used of the device in each segment, and where it divides its time: shape (stays, segments).
+
+    At least two pods of a segment are measured, and at least one of them used the device.
+    """
+    use = np.zeros(present.shape)
+    known = np.zeros(present.shape, dtype=bool)
+    for row, stay in enumerate(device.stays):
+        if any(one.own_use is not None for one in stay.days):
+            by_day = np.array([np.nan if one.own_use is None else one.own_use for one in stay.days])
+            at = starts // DAY_S - stay.start_s // DAY_S
+            values = np.where((at >= 0) & (at < by_day.size), by_day[np.clip(at, 0, by_day.size - 1)], np.nan)
+            known[row] = present[row] & ~np.isnan(values)
+            use[row] = np.where(known[row], values, 0.0)
+    return use, known & (known.sum(axis=0) > 1) & (use.sum(axis=0) > 0.0)
+
+
+def _divided(
+    requested: NDArray[np.float64], use: NDArray[np.float64], by_use: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """What the measured pods of each segment requested together, divided by what each used."""
+    whole = np.where(by_use, requested, 0.0).sum(axis=0)
+    total = np.where(by_use, use, 0.0).sum(axis=0)
+    per_use: NDArray[np.float64] = np.divide(whole, total, out=np.zeros_like(whole), where=total > 0.0)
+    return use * per_use
+
+
+def _measured(stay: Stay, day: int, factor: float) -> tuple[float, ...] | None:
+    """How much the measures of a stay change with its time on a day; None if they are not known by day."""
+    at = day - stay.start_s // DAY_S
+    return tuple(amount * factor for amount in stay.days[at][:4]) if 0 <= at < len(stay.days) else None
 
 
 def _within(starts: NDArray[np.int64], spans: Sequence[int]) -> NDArray[np.bool_]:
@@ -128,10 +186,19 @@ def _changed(use: DayUse, changes: Mapping[_Place, NDArray[np.float64]]) -> DayU
     change = changes.get((use.start_s, use.node, use.gpu_type))
     if change is None:
         return use
-    allocated = max(0.0, use.allocated_gpu_s + float(change[0]))
-    return use._replace(
-        allocated_gpu_s=allocated, idle_gpu_s=min(allocated, max(0.0, use.idle_gpu_s + float(change[1])))
-    )
+    *amounts, plain = change.tolist()
+    factor = plain / use.allocated_gpu_s if use.allocated_gpu_s > 0.0 else 0.0
+    shift = use.shift_gpu_s + amounts[-1]
+    changed = [
+        max(0.0, before + more + (before * factor if at in _FOLLOW else 0.0))
+        for at, (before, more) in enumerate(zip(use[3:], amounts, strict=True))
+    ]
+    allocated, idle, *rest = changed
+    return DayUse._make((*use[:3], allocated, min(allocated, idle), *rest[:-1], shift))
+
+
+_FOLLOW = frozenset(range(4, 8))
+"""Amounts of `DayUse`, from `allocated_gpu_s` on, that change with the time: power and SM activity."""
 
 
 def node_of_device(stays: Iterable[Stay], devices: Collection[str]) -> dict[str, str]:
@@ -176,14 +243,5 @@ def _merged(days: Iterable[DayUse]) -> tuple[DayUse, ...]:
     for day in days:
         place = day.start_s, day.node, day.gpu_type
         before = total.get(place)
-        total[place] = (
-            day
-            if before is None
-            else day._replace(
-                allocated_gpu_s=before.allocated_gpu_s + day.allocated_gpu_s,
-                idle_gpu_s=before.idle_gpu_s + day.idle_gpu_s,
-                active_gpu_s=before.active_gpu_s + day.active_gpu_s,
-                unknown_gpu_s=before.unknown_gpu_s + day.unknown_gpu_s,
-            )
-        )
+        total[place] = day if before is None else day.plus(before)
     return tuple(total.values())

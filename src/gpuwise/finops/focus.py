@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,8 @@ _DIGITS = 60
 
 METHOD = "gpuwise-gpu-time-1"
 """AllocatedMethodId: by measured GPU time, as docs/export.md describes it."""
+OWN_USE_METHOD = "gpuwise-own-use-1"
+"""The same where shared GPUs were divided by what each pod was measured to use of them."""
 
 UNIT = "GPU-Hours"
 TAG = "gpuwise.dev/"
@@ -150,6 +153,15 @@ class Account:
     providers: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Part(NamedTuple):
+    """The time of one owner in one class, and how it was divided."""
+
+    owner: Owner
+    name: str
+    gpu_s: float
+    method: str
+
+
 def focus_rows(costs: Iterable[CostRow], days: Iterable[CostDay], account: Account) -> Iterator[dict[str, Cell]]:
     """Yield the charges of the rows that have a price, by `COLUMNS`; a row without a price is no charge of 0.
 
@@ -159,11 +171,12 @@ def focus_rows(costs: Iterable[CostRow], days: Iterable[CostDay], account: Accou
         account: of the cluster.
     """
     known = {day.day_s: day for day in days}
-    origins: defaultdict[tuple[int, Price], list[tuple[Owner, str, float]]] = defaultdict(list)
+    origins: defaultdict[tuple[int, Price], list[_Part]] = defaultdict(list)
     for row in costs:
         if row.price.usd_per_gpu_h is not None:
-            times = ((row.owner, name, getattr(row.time, name)) for name in CLASSES)
-            origins[row.day_s, row.price] += [one for one in times if one[2] > 0.0]
+            method = OWN_USE_METHOD if row.measures.by_use_s else METHOD
+            times = (_Part(row.owner, name, getattr(row.time, name), method) for name in CLASSES)
+            origins[row.day_s, row.price] += [one for one in times if one.gpu_s > 0.0]
     with localcontext(prec=_DIGITS):
         for (day_s, price), parts in origins.items():
             day = known.get(day_s) or CostDay(day_s, day_s, day_s + DAY_S, closed=False)
@@ -201,16 +214,14 @@ def rounded(parts: Sequence[Fraction], digits: int) -> list[Decimal]:
     return [Decimal(one).scaleb(-digits) for one in floors]
 
 
-def _split(
-    parts: Sequence[tuple[Owner, str, float]], price: Price, origin: dict[str, Cell]
-) -> Iterator[dict[str, Cell]]:
+def _split(parts: Sequence[_Part], price: Price, origin: dict[str, Cell]) -> Iterator[dict[str, Cell]]:
     unit_price = origin["ListUnitPrice"]
     assert isinstance(unit_price, Decimal)
-    hours = rounded([Fraction(gpu_s) / HOUR_S for _, _, gpu_s in parts], QUANTITY_DIGITS)
-    left = [(owner, name, quantity) for (owner, name, _), quantity in zip(parts, hours, strict=True) if quantity]
-    whole = sum(Fraction(quantity) for _, _, quantity in left)
-    ratios = rounded([Fraction(quantity) / whole for _, _, quantity in left], RATIO_DIGITS)
-    for (owner, name, quantity), ratio in zip(left, ratios, strict=True):
+    hours = rounded([Fraction(part.gpu_s) / HOUR_S for part in parts], QUANTITY_DIGITS)
+    left = [(part, quantity) for part, quantity in zip(parts, hours, strict=True) if quantity]
+    whole = sum(Fraction(quantity) for _, quantity in left)
+    ratios = rounded([Fraction(quantity) / whole for _, quantity in left], RATIO_DIGITS)
+    for ((owner, name, _, method), quantity), ratio in zip(left, ratios, strict=True):
         cost = quantity * unit_price
         costs = dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), cost)
         quantities = {"ConsumedQuantity": quantity, "PricingQuantity": quantity}
@@ -219,6 +230,7 @@ def _split(
         text = _OF_CLASS[name].format(owner=allocated.get("AllocatedResourceId", "nobody known"))
         own = {
             "ChargeDescription": f"GPU-hours of {price.gpu_type or 'GPUs'}, {text}",
+            "AllocatedMethodId": method,
             "x_gpuwise_class": name,
             **{f"x_gpuwise_{key}": value for key, value in zip(Owner._fields, owner, strict=True)},
         }
@@ -249,7 +261,6 @@ def _origin(day: CostDay, price: Price, account: Account) -> dict[str, Cell]:
     provider = account.providers.get(price.region or "", account.provider)
     tags = {"cluster": account.cluster, "gpu-type": price.gpu_type, "capacity-type": kind}
     return {
-        "AllocatedMethodId": METHOD,
         "AvailabilityZone": price.zone,
         "BillingAccountId": account.billing_account,
         "BillingAccountName": account.billing_account,

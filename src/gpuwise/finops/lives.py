@@ -124,16 +124,13 @@ def _parts(day: DayUse, earlier: Iterable[tuple[Stay, str]]) -> Iterator[DayUse]
     for key, gpu_s in held.items():
         allocated = min(gpu_s, rest.allocated_gpu_s)
         if allocated > 0.0:
-            active = day.active_gpu_s * allocated / day.allocated_gpu_s
-            part = day._replace(
+            part = day.times(allocated / day.allocated_gpu_s)._replace(
                 node=key, allocated_gpu_s=allocated, idle_gpu_s=min(idle[key], rest.idle_gpu_s, allocated),
-                active_gpu_s=active, unknown_gpu_s=0.0,
+                unknown_gpu_s=0.0,
             )  # fmt: skip
             yield part
-            rest = rest._replace(
-                allocated_gpu_s=rest.allocated_gpu_s - allocated, idle_gpu_s=rest.idle_gpu_s - part.idle_gpu_s,
-                active_gpu_s=max(0.0, rest.active_gpu_s - active),
-            )  # fmt: skip
+            left = [max(0.0, whole - one) for whole, one in zip(rest[3:], part[3:], strict=True)]
+            rest = DayUse(*rest[:3], rest.allocated_gpu_s - allocated, rest.idle_gpu_s - part.idle_gpu_s, *left[2:])
     if rest.allocated_gpu_s > 0.0:
         yield rest
 

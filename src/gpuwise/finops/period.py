@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from gpuwise.finops.lives import Lives
-from gpuwise.finops.owners import Tags
 from gpuwise.finops.pools import Pool, pool_of_node
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
+from gpuwise.model.tagging import Tags
 from gpuwise.model.usage import Window
 
 T = TypeVar("T")

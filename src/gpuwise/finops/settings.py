@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from gpuwise.finops.apis import TokenPrice
-from gpuwise.finops.owners import TAGS
 from gpuwise.model.cost import KEYS
+from gpuwise.model.tagging import TAGS
 
 FLEET, UNALLOCATED = "fleet", "unallocated"
 """What a budget can be for besides the keys of the allocation: the whole bill, and what no pod was allocated."""
@@ -40,6 +40,26 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitValue:
+    """What a unit, or a month, of somebody's work is worth."""
+
+    value: Annotated[str, Field(min_length=1)]
+    """The project, team, ... that it is for."""
+
+    by: Annotated[str, Field(pattern=f"^({'|'.join(KEYS)})$")] = "project"
+    """A key of the allocation (docs/cost.md)."""
+
+    usd_per_unit: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    """Dollars per request or unit of declared work. The annotation gpuwise.dev/value-usd-per-unit comes first."""
+
+    unit: str = ""
+    """"request", or the counter of declared work; "" is any unit."""
+
+    usd_month: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    """Dollars per month, whatever the units."""
+
+
+@dataclass(frozen=True, slots=True)
 class FinopsSettings:
     """Who pays for what."""
 
@@ -62,3 +82,12 @@ class FinopsSettings:
 
     budgets: tuple[Budget, ...] = ()
     """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""
+
+    values: tuple[UnitValue, ...] = ()
+    """What units or months of work are worth, for the return that `gpuwise units` shows beside their cost."""
+
+    pue: Annotated[float, Field(ge=1, le=10)] = 1.0
+    """Energy of the data centre by that of its IT equipment, for `gpuwise energy`; 1.0 counts the boards alone."""
+
+    pue_by_region: Mapping[str, Annotated[float, Field(ge=1, le=10)]] = field(default_factory=dict)
+    """The same for regions that have another."""

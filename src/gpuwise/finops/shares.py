@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gpuwise.finops.accounts import pools_of
 from gpuwise.finops.bill import HOUR_S
-from gpuwise.finops.owners import owner_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.uses import uses_of
 from gpuwise.model.billed import BilledUse
@@ -15,6 +14,7 @@ from gpuwise.model.profile import DayUse
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import TeamCost, WorkloadCost
 from gpuwise.model.signal import Signal
+from gpuwise.model.tagging import owner_of
 
 
 @dataclass(slots=True)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpuwise.finops.owners import Tags, owner_of
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import Inventory, Workload, deleted_ref
+from gpuwise.model.tagging import Tags, owner_of
 
 _SHOWN = 8
 

@@ -131,8 +131,7 @@ def _reduced(days: Iterable[DayUse], shares: Mapping[Place, float]) -> Iterator[
         return
     for day in days:
         share = shares.get((day.start_s, day.node), 1.0)
-        amounts = day.allocated_gpu_s, day.idle_gpu_s, day.active_gpu_s, day.unknown_gpu_s
-        yield day if share == 1.0 else DayUse(*day[:3], *(amount * share for amount in amounts))
+        yield day if share == 1.0 else day.times(share)
 
 
 def _within(measured: tuple[int, int], days: Sequence[DayUse]) -> Iterator[DayUse]:

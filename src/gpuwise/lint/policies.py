@@ -1,7 +1,7 @@
 """Checks against the policy: residency, labels, modes and protections, budgets."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from gpuwise.decide.budgets import budget_of
@@ -14,9 +14,10 @@ from gpuwise.model.command import FLEET, Limit, Mode
 from gpuwise.model.inventory import Node
 from gpuwise.model.labels import DATA_CLASS, MODE, PROJECT, REGION_LABEL, TEAM_LABELS, ZONE_LABEL
 from gpuwise.model.price import PriceBook
-from gpuwise.model.protection import protection, team_of
+from gpuwise.model.protection import protection
 from gpuwise.model.reasons import Reason
 from gpuwise.model.residency import RegionsByClass
+from gpuwise.model.tagging import Tags, first_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Surroundings:
         nodes: of the fleet; empty if it is not known.
         history: what used the budgets; None if it is not known.
         now_s: epoch seconds.
+        tags: which labels name the owner.
     """
 
     policy: DecideSettings
@@ -38,6 +40,7 @@ class Surroundings:
     nodes: Sequence[Node] = ()
     history: History | None = None
     now_s: int = 0
+    tags: Tags = field(default_factory=Tags)
 
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {"owner": TEAM_LABELS, "project": (PROJECT, "project")}
@@ -110,7 +113,7 @@ def _tied(term: Term) -> bool:
 def budgets(subject: Subject, given: Surroundings) -> Iterator[Finding]:
     """Yield the budgets that a change of the workload would use: what is left, or that there is none."""
     policy = given.policy
-    owner = team_of(*subject.marks.values()) or "none"
+    owner = first_of(given.tags.of("team"), subject.marks.values()) or "none"
     limits = [Limit(FLEET, policy.budget.disruptions, policy.budget.per_s)]
     for kind, member in (("namespace", subject.namespace), ("owner", owner)):
         budget = budget_of(policy, kind, member)

@@ -7,7 +7,18 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, MetaData
 
 from gpuwise.memory.ledger_database import Database
 from gpuwise.memory.ledger_tables import one_of
-from gpuwise.model.cost import CLASSES, KEYS, NOBODY, CostDay, CostRow, CostSum, GpuSeconds, Owner, Price
+from gpuwise.model.cost import (
+    CLASSES,
+    KEYS,
+    NOBODY,
+    CostDay,
+    CostRow,
+    CostSum,
+    GpuSeconds,
+    Measures,
+    Owner,
+    Price,
+)
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.inventory import CapacityType
 
@@ -31,7 +42,12 @@ rows = Table(
     *(Column(f"key_{name}", Text) for name in KEYS),
     Column("usd_per_gpu_h", Double),
     *(Column(f"{name}_s", Double) for name in CLASSES),
+    *(Column(name, Double) for name in Measures._fields),
+    Column("work_unit", Text),
+    Column("unit_usd", Double),
 )
+_SUMMED = Measures._fields[:-1]
+"""Steps of one job and tokens of another are no sum, so units of work are in no sum."""
 
 
 class SqlCostHistory:
@@ -93,6 +109,7 @@ class SqlCostHistory:
         sums: list[Any] = [func.sum(time) for time in times]
         sums += [func.coalesce(func.sum(time * price), 0.0) / HOUR_S for time in times]
         sums += [func.sum(case((price.is_(None), time), else_=0.0)) for time in times]
+        sums += [func.sum(rows.c[name]) for name in _SUMMED]
         asked = (
             select(rows.c.nobody, *keys, *sums)
             .where(*self._between(rows, since_s, until_s), *only)
@@ -107,15 +124,17 @@ class SqlCostHistory:
                     keys=tuple(found[:at]),
                     time=GpuSeconds(*found[at : at + wide]),
                     usd=GpuSeconds(*found[at + wide : at + 2 * wide]),
-                    unpriced=GpuSeconds(*found[at + 2 * wide :]),
+                    unpriced=GpuSeconds(*found[at + 2 * wide : at + 3 * wide]),
                     nobody=bool(nobody),
+                    measures=Measures(*found[at + 3 * wide :]),
                 )
 
     def rows(self, since_s: int, until_s: int) -> Iterator[CostRow]:
         """See the port."""
         asked = (
             select(rows.c.day_s, rows.c.nobody, *(rows.c[f"key_{name}"] for name in KEYS), rows.c.usd_per_gpu_h,
-                   *(rows.c[f"{name}_s"] for name in CLASSES))
+                   *(rows.c[f"{name}_s"] for name in CLASSES), *(rows.c[name] for name in Measures._fields),
+                   rows.c.work_unit, rows.c.unit_usd)
             .where(*self._between(rows, since_s, until_s))
             .order_by(rows.c.day_s)
         )  # fmt: skip
@@ -124,9 +143,11 @@ class SqlCostHistory:
             for day_s, nobody, *found in db.execute(asked):
                 gpu_type, capacity, region, zone = found[owned : owned + priced]
                 kind = None if capacity is None else CapacityType(capacity)
-                usd, *times = found[owned + priced :]
+                usd, *rest = found[owned + priced :]
+                *amounts, unit, worth = rest
+                time, measures = GpuSeconds(*amounts[: len(CLASSES)]), Measures(*amounts[len(CLASSES) :])
                 owner = NOBODY if nobody else Owner(*found[:owned])
-                yield CostRow(day_s, owner, Price(gpu_type, kind, region, zone, usd), GpuSeconds(*times))
+                yield CostRow(day_s, owner, Price(gpu_type, kind, region, zone, usd), time, measures, unit, worth)
 
     def clusters(self) -> list[str]:
         """The clusters that have days in the database, also if the history is of one; "" is one without a known uid."""
@@ -150,4 +171,6 @@ def _replaces(day: CostDay, from_s: int, until_s: int, *, closed: bool) -> bool:
 def _stored(row: CostRow) -> dict[str, Any]:
     named = dict(zip((f"key_{name}" for name in KEYS), (*row.owner, *row.price[:-1]), strict=True))
     times = {f"{name}_s": getattr(row.time, name) for name in CLASSES}
-    return named | times | {"nobody": row.owner == NOBODY, "usd_per_gpu_h": row.price.usd_per_gpu_h}
+    whose = {"nobody": row.owner == NOBODY, "usd_per_gpu_h": row.price.usd_per_gpu_h, "work_unit": row.work_unit,
+             "unit_usd": row.unit_usd}  # fmt: skip
+    return named | times | row.measures._asdict() | whose

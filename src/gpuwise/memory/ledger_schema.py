@@ -43,6 +43,17 @@ def _costs(number: str, truth: str) -> tuple[str, ...]:
     )
 
 
+def _measures(number: str) -> tuple[str, ...]:
+    """What the cost history knows of GPU time beside its price; NULL, which is not measured, in earlier rows.
+
+    Args:
+        number: type of 64-bit floating-point numbers.
+    """
+    names = ("powered_s", "energy_j", "sm_known_s", "sm_s", "shared_s", "by_use_s", "shift_s", "requests", "work")
+    columns = (*(f"{name} {number}" for name in names), "work_unit text", f"unit_usd {number}")
+    return tuple(f"ALTER TABLE costs ADD COLUMN {column}" for column in columns)
+
+
 _SQLITE = (
     (
         """CREATE TABLE IF NOT EXISTS verified (
@@ -85,6 +96,7 @@ BEGIN
 END""",  # noqa: S608 - constants
     ),
     _costs("REAL", "INTEGER"),
+    _measures("REAL"),
 )
 
 _POSTGRESQL = (
@@ -126,6 +138,7 @@ END $$""",  # noqa: S608 - constants
 WHEN (NEW.kind IN ('intent', 'outcome')) EXECUTE FUNCTION keep_open_intents()""",
     ),
     _costs("double precision", "boolean"),
+    _measures("double precision"),
 )
 MIGRATIONS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 """The statements of each migration, by database; its number is its place, from 1."""

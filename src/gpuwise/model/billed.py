@@ -31,6 +31,9 @@ class BilledUse:
             a day without any sample is absent.
         activity_tenths: share of the samples by activity, from below 0.1 to 0.9 and more, weighted by age; () if
             neither sensor was sampled.
+        requests: requests by midnight; a day of which less than 90 % of the allocated time is known is absent.
+        work: units of declared work, in the same way.
+        work_unit: the counter of that work; None if the workload declares none.
     """
 
     workload: WorkloadRef
@@ -46,6 +49,9 @@ class BilledUse:
     stays: tuple[Stay, ...] = ()
     sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
     activity_tenths: tuple[float, ...] = ()
+    requests: Mapping[int, float] = field(default_factory=dict)
+    work: Mapping[int, float] = field(default_factory=dict)
+    work_unit: str | None = None
 
 
 class ScoredUse(NamedTuple):

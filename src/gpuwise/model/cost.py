@@ -95,6 +95,42 @@ class GpuSeconds:
 CLASSES = tuple(one.name for one in fields(GpuSeconds))
 
 
+class Measures(NamedTuple):
+    """What was measured of GPU time; None where nobody measured it, as in rows of versions that did not.
+
+    Attributes:
+        powered_s: GPU-seconds of which the power is known.
+        energy_j: energy in these, joules: of the board, divided among the pods on it as its time is.
+        sm_known_s: GPU-seconds of which SM activity is known.
+        sm_s: these, weighted by SM activity.
+        shared_s: GPU-seconds on devices that several pods had at once.
+        by_use_s: of these, divided by what each pod was measured to use; the others are divided by request.
+        shift_s: how many GPU-seconds more there would be if all were divided by request; less is negative.
+        requests: requests that the workload served, of days of which they are known.
+        work: units of declared work, in the same way.
+    """
+
+    powered_s: float | None = None
+    energy_j: float | None = None
+    sm_known_s: float | None = None
+    sm_s: float | None = None
+    shared_s: float | None = None
+    by_use_s: float | None = None
+    shift_s: float | None = None
+    requests: float | None = None
+    work: float | None = None
+
+    def __add__(self, other: object) -> "Measures":
+        """Add what is known; what is known of neither stays unknown."""
+        if not isinstance(other, Measures):
+            return NotImplemented
+        pairs = zip(self, other, strict=True)
+        return Measures(*(two if one is None else one if two is None else one + two for one, two in pairs))
+
+
+NOT_MEASURED = Measures()
+
+
 @dataclass(frozen=True, slots=True)
 class CostRow:
     """The GPU time of one owner at one price on one UTC day.
@@ -104,12 +140,18 @@ class CostRow:
         owner: whose pods had the GPUs; NOBODY for time that no pod was allocated.
         price: of a GPU-hour.
         time: GPU-seconds by class.
+        measures: what was measured of that time.
+        work_unit: the counter of `measures.work`; None if the workload declares no work.
+        unit_usd: what a unit is worth, as the workload declares; None if it does not.
     """
 
     day_s: int
     owner: Owner
     price: Price
     time: GpuSeconds
+    measures: Measures = NOT_MEASURED
+    work_unit: str | None = None
+    unit_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +180,7 @@ class CostSum:
         usd: dollars by class, of the time that has a price.
         unpriced: GPU-seconds by class, of the time without a price.
         nobody: the time belongs to no pod: unallocated, outside, stranded, or not known.
+        measures: sums of what was measured; units of work of different counters are not summed, so `work` is None.
     """
 
     keys: tuple[str | int | None, ...]
@@ -145,3 +188,4 @@ class CostSum:
     usd: GpuSeconds
     unpriced: GpuSeconds = field(default_factory=GpuSeconds)
     nobody: bool = False
+    measures: Measures = NOT_MEASURED

@@ -1,9 +1,10 @@
 """What the owner of a workload declares about its work, in annotations of the workload or of its pod template."""
 
+import math
 import re
 
 from gpuwise.model.inventory import Workload
-from gpuwise.model.labels import MODEL, WORK_METRIC
+from gpuwise.model.labels import MODEL, VALUE_PER_UNIT, WORK_METRIC
 
 # Names that every Prometheus accepts; Prometheus 3 also stores others, but no selector of older servers can name them.
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
@@ -31,6 +32,15 @@ def work_metric(workload: Workload) -> str | None:
     """The counter of the units of work that a workload declares; None if it declares none, or no valid name."""
     name = declared(workload, WORK_METRIC)
     return name if name is not None and _METRIC.fullmatch(name) else None
+
+
+def value_per_unit(workload: Workload) -> float | None:
+    """What a unit of a workload's work is worth, dollars; None if it declares nothing, or no number of 0 or more."""
+    try:
+        value = float(declared(workload, VALUE_PER_UNIT) or "")
+    except ValueError:
+        return None
+    return value if 0.0 <= value < math.inf else None
 
 
 def bad_work_metric(workload: Workload) -> str | None:

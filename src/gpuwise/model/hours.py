@@ -11,15 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.signal import OF_PACES, Signal
+from gpuwise.model.signal import APART, Signal
 
 HOUR_S = 3_600
 DAY_H = 24
 
 DEVICE_SIGNALS: tuple[Signal, ...] = tuple(
-    signal for signal in Signal if signal is not Signal.REQUESTS and signal not in OF_PACES
+    signal for signal in Signal if signal is not Signal.REQUESTS and signal not in APART
 )
 """The columns of a device's rows, in order."""
+
+MEASURES: Mapping[str, type[np.generic]] = {
+    "watts": np.float64,
+    "powered": np.uint16,
+    "sm": np.float64,
+    "own": np.float64,
+    "owned": np.uint16,
+}
+"""What the bill measures beside time: power of the board, SM activity (its number is in `seen`), and what the pod used
+of a shared device."""
 
 Rows = Mapping[str, NDArray[Any]]
 """Columns by name, each with the hours along its first axis."""
@@ -34,6 +44,7 @@ def device_rows(per_hour: int, hours: int) -> dict[str, NDArray[Any]]:
     - dropped: number of invalid values; a source reports one total, which is in the first row.
     - peak, seen: largest sample (NaN without one) and number of samples, by signal; shape (hours, signals).
     - busy_sum, busy_seen: sum and number of the samples at active steps, by signal.
+    - the columns of `MEASURES`: sums over all steps, and the number of steps in which each is known.
 
     Args:
         per_hour: steps in an hour.
@@ -49,6 +60,7 @@ def device_rows(per_hour: int, hours: int) -> dict[str, NDArray[Any]]:
         "seen": np.zeros((wide, hours), dtype=np.uint16).T,
         "busy_sum": np.zeros((wide, hours)).T,
         "busy_seen": np.zeros((wide, hours), dtype=np.uint16).T,
+        **{name: np.zeros(hours, dtype=kind) for name, kind in MEASURES.items()},
     }
 
 

@@ -18,6 +18,9 @@ DATA_CLASS = f"{DOMAIN}/data-class"
 WORK_METRIC = f"{DOMAIN}/work-metric"
 """Annotation: the name of a counter that the workload's pods export, of the units of work that they have done."""
 
+VALUE_PER_UNIT = f"{DOMAIN}/value-usd-per-unit"
+"""Annotation: what a request or a unit of declared work is worth, in US dollars."""
+
 MODEL = f"{DOMAIN}/model"
 """Label or annotation on a workload or its pods: the model that it trains or serves; work of one model scales alike."""
 

@@ -133,6 +133,13 @@ class DayUse(NamedTuple):
         idle_gpu_s: of these, on devices that were idle.
         active_gpu_s: of these, on devices that a signal shows at work; time that is neither is not known.
         unknown_gpu_s: of these, allocated to pods that have no sample in the window.
+        powered_gpu_s: of these, with a sample of the board's power.
+        energy_j: energy in that time, joules.
+        sm_known_gpu_s: of these, with a sample of SM activity.
+        sm_gpu_s: that time, weighted by SM activity.
+        shared_gpu_s: of these, on devices that several pods had at once.
+        by_use_gpu_s: of the shared time, divided by what each pod was measured to use.
+        shift_gpu_s: how much more it would be if all shared time were divided by request; less is negative.
     """
 
     start_s: int
@@ -142,6 +149,36 @@ class DayUse(NamedTuple):
     idle_gpu_s: float
     active_gpu_s: float
     unknown_gpu_s: float = 0.0
+    powered_gpu_s: float = 0.0
+    energy_j: float = 0.0
+    sm_known_gpu_s: float = 0.0
+    sm_gpu_s: float = 0.0
+    shared_gpu_s: float = 0.0
+    by_use_gpu_s: float = 0.0
+    shift_gpu_s: float = 0.0
+
+    def times(self, factor: float) -> "DayUse":
+        """That part of all amounts."""
+        return DayUse(*self[:3], *(amount * factor for amount in self[3:]))
+
+    def plus(self, other: "DayUse") -> "DayUse":
+        """The amounts of both; day, node and type are those of this one."""
+        return DayUse(*self[:3], *(one + two for one, two in zip(self[3:], other[3:], strict=True)))
+
+
+class StayDay(NamedTuple):
+    """What was measured of a stay on one UTC day.
+
+    Attributes:
+        powered_gpu_s, energy_j, sm_known_gpu_s, sm_gpu_s: as in `DayUse`, with the share of the stay.
+        own_use: mean share of the device that the pod used, 0 to 1; None if less than 90 % of the time was measured.
+    """
+
+    powered_gpu_s: float
+    energy_j: float
+    sm_known_gpu_s: float
+    sm_gpu_s: float
+    own_use: float | None
 
 
 class Stay(NamedTuple):
@@ -155,6 +192,7 @@ class Stay(NamedTuple):
         start_s: first second.
         end_s: first second after it.
         idle_s: first seconds and first seconds after idle spans, in turn.
+        days: what was measured, by UTC day from that of `start_s` on; empty if the pod has a whole card.
     """
 
     device_uuid: str
@@ -164,6 +202,7 @@ class Stay(NamedTuple):
     start_s: int
     end_s: int
     idle_s: tuple[int, ...] = ()
+    days: tuple[StayDay, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gpuwise.model.labels import DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, SAFE_TO_EVICT, TEAM_LABELS
+from gpuwise.model.labels import DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, SAFE_TO_EVICT
 from gpuwise.model.reasons import Reason
 
 # The value with which each annotation protects, and the value with which it does not. Any other value is taken for a
@@ -66,13 +66,4 @@ def protection(
         if value == protects:
             return Reason.PROTECTED, f"{key} is {value!r}"
         return Reason.UNREADABLE_POLICY, f"{key} is {value!r}, not {protects!r} or {permits!r}: it counts as protected"
-    return None
-
-
-def team_of(*labels: Mapping[str, str]) -> str | None:
-    """The team named by the first object with a team label, the workload before the namespace; None without a label."""
-    for mapping in labels:
-        for key in TEAM_LABELS:
-            if mapping.get(key):
-                return mapping[key]
     return None

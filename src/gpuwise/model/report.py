@@ -342,6 +342,25 @@ class ClusterCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Kpi:
+    """One KPI of a period.
+
+    Attributes:
+        name: "effective utilisation", "idle share", ...
+        value: a share, 0 to 1; of a saving also more, or below 0. None where it cannot be measured.
+        basis: what it is a share of: "of the cost".
+        detail: how it was computed.
+        why_none: why it has no value, "" if it has one.
+    """
+
+    name: str
+    value: float | None
+    basis: str
+    detail: str = ""
+    why_none: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyReport:
     """One week of the fleet, or another window of it.
 
@@ -384,6 +403,7 @@ class WeeklyReport:
         spending_clusters: of how many clusters budgets and anomalies count the cost.
         clusters: the bill of each cluster, most expensive first, in a report of several; namespaces are then
             "cluster/namespace".
+        kpis: those of the week by the cost history; empty in a scan.
     """
 
     schema: str
@@ -418,3 +438,4 @@ class WeeklyReport:
     activity: Activity | None = None
     spending_clusters: int = 1
     clusters: tuple[ClusterCost, ...] = ()
+    kpis: tuple[Kpi, ...] = ()

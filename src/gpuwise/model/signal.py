@@ -32,12 +32,16 @@ class Signal(StrEnum):
     POWER_LIMIT = "power_limit_watts"
     MEAN_POWER = "mean_power_watts"
     WORK = "work_per_second"
+    OWN_USE = "own_use_ratio"
 
     __hash__ = str.__hash__  # that of Enum is in Python: a third of the time of looking up a signal in a dict
 
 
 OF_PACES = frozenset({Signal.POWER_LIMIT, Signal.MEAN_POWER, Signal.WORK})
 """Signals that are counted with the paces of declared work, and nowhere else."""
+
+APART = OF_PACES | {Signal.OWN_USE}
+"""Signals that are no evidence of use or idleness; few pods have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +76,7 @@ SIGNALS: dict[Signal, SignalSpec] = {
     Signal.POWER_LIMIT: SignalSpec("watts", 1e4, Sensor.POWER),
     Signal.MEAN_POWER: SignalSpec("watts", 1e4, Sensor.POWER),
     Signal.WORK: SignalSpec("units per second", 1e15, Sensor.APPLICATION),
+    # What a pod on a shared device used of it: the larger of its part of the activity and its part of the memory. It
+    # divides the bill of the device.
+    Signal.OWN_USE: SignalSpec("ratio", 1.0, Sensor.PROFILING),
 }

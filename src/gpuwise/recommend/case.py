@@ -8,11 +8,11 @@ from gpuwise.model.gpu import GpuType, named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.protection import team_of
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.residency import allows, data_class_of
 from gpuwise.model.signal import SIGNALS, Sensor, Signal
+from gpuwise.model.tagging import team_of
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.proposal import Proposal, complete
@@ -170,7 +170,7 @@ class Case:
     def team(self) -> str | None:
         """The team that owns it, None if no label names one."""
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
-        return team_of(self.workload.labels, self.workload.pod_labels, namespace.labels if namespace else {})
+        return team_of(self.workload, namespace, self.fleet.tags)
 
     @cached_property
     def data_class(self) -> str | None:

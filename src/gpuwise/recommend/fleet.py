@@ -1,7 +1,7 @@
 """The input of the methods about a whole fleet, and how a proposal about a node becomes a recommendation."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gpuwise.model.declared import model_of, work_metric
@@ -13,6 +13,7 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.scheduling import Requirement
+from gpuwise.model.tagging import Tags
 from gpuwise.recommend.engines.gpu_type_overprovisioned.fleet_speeds import Speeds, speeds_of
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import HOUR_S, RecommendSettings
@@ -65,6 +66,7 @@ class Fleet:
         past: nodes that no longer exist, as far as they are remembered.
         pass_interval_s: time to the next run, seconds.
         earlier: what the last run recommended, from which a search continues.
+        tags: which labels name the team that a recommendation is for: as in the bill.
     """
 
     inventory: Inventory
@@ -75,6 +77,7 @@ class Fleet:
     past: tuple[Node, ...] = ()
     pass_interval_s: int = HOUR_S
     earlier: tuple[Recommendation, ...] = ()
+    tags: Tags = field(default_factory=Tags)
 
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:

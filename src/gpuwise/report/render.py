@@ -98,6 +98,17 @@ def file_stem(report: WeeklyReport) -> str:
     return f"{stem}-{plain}-{hashlib.sha256(report.selection.encode()).hexdigest()[:6]}"
 
 
+def fragment(template: str, *, html: bool, **context: object) -> str:
+    """Render a part of a view: a template with values of its own.
+
+    Args:
+        template: its name.
+        html: whether it is HTML; else Markdown.
+        context: its values.
+    """
+    return (_HTML if html else _MARKDOWN_ENV).get_template(template).render(context).strip() + "\n"
+
+
 def stylesheet() -> str:
     """Return the text between the page's style tags; the content security policy needs its hash."""
     source, _, _ = _LOADER.get_source(_HTML, "weekly.css")
@@ -162,6 +173,7 @@ _FILTERS = {
     "usd": wording.usd,
     "gpu_hours": wording.gpu_hours,
     "percent": wording.percent,
+    "kpi_value": wording.kpi_value,
     "when": wording.when,
     "day": wording.day,
     "moment": wording.moment,

@@ -14,7 +14,7 @@ from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
-from gpuwise.model.report import WeeklyReport
+from gpuwise.model.report import Kpi, WeeklyReport
 
 UNKNOWN = "unknown"
 _NBSP = "\u00a0"
@@ -98,6 +98,11 @@ def percent(value: float | None) -> str:
     if 0 < value < 0.005:
         return f"<1{_NBSP}%"
     return f"{value * 100:.0f}{_NBSP}%"
+
+
+def kpi_value(one: Kpi) -> str:
+    """Format a KPI; one that cannot be measured is "none", never 0 %."""
+    return "none" if one.value is None else percent(one.value)
 
 
 def share(part: float, whole: float) -> float | None:

@@ -14,12 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, HOUR_S, HourRows, PaceKind, PodDevice, Rows, UsageHours, device_rows
+from gpuwise.model.hours import (
+    DEVICE_SIGNALS,
+    HOUR_S,
+    MEASURES,
+    HourRows,
+    PaceKind,
+    PodDevice,
+    Rows,
+    UsageHours,
+    device_rows,
+)
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import SCRAPE_S
 
-MAGIC = b"gpuwise-hours/1\n"
+MAGIC = b"gpuwise-hours/2\n"
+_BEFORE = b"gpuwise-hours/1\n"
+"""Of checkpoints without the columns of `MEASURES`."""
 
 PER_SIGNAL = ("peak", "seen", "busy_sum", "busy_seen")
 
@@ -78,12 +90,13 @@ def _table(rows: HourRows, row: np.dtype[np.void]) -> NDArray[np.void]:
 
 
 @cache
-def device_row(per_hour: int, signals: tuple[str, ...]) -> np.dtype[np.void]:
+def device_row(per_hour: int, signals: tuple[str, ...], *, measured: bool = True) -> np.dtype[np.void]:
     """The stored row of a device and hour; `gpuwise.model.hours.device_rows` describes the fields.
 
     Args:
         per_hour: steps in an hour.
         signals: the columns of the fields that are stored per signal.
+        measured: whether the row has the columns of `MEASURES`.
     """
     bits, wide = -(-per_hour // 8), len(signals)
     return np.dtype(
@@ -95,6 +108,7 @@ def device_row(per_hour: int, signals: tuple[str, ...]) -> np.dtype[np.void]:
             ("seen", np.uint16, (wide,)),
             ("busy_sum", np.float64, (wide,)),
             ("busy_seen", np.uint16, (wide,)),
+            *(MEASURES.items() if measured else ()),
         ]
     )
 
@@ -141,12 +155,12 @@ def decode(checkpoint: bytes) -> UsageHours:
     Raises:
         UnreadableCheckpointError: it is damaged, or of an unknown version.
     """
-    if not checkpoint.startswith(MAGIC):
+    if not checkpoint.startswith((MAGIC, _BEFORE)):
         raise UnreadableCheckpointError(f"{checkpoint[:20]!r} is not the start of a known checkpoint version")
     try:
         body = zlib.decompress(checkpoint[len(MAGIC) :])
         end = 4 + int.from_bytes(body[:4], "little")
-        return _hours(json.loads(body[4:end]), _Reader(body, end))
+        return _hours(json.loads(body[4:end]), _Reader(body, end), measured=checkpoint.startswith(MAGIC))
     except (zlib.error, ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise UnreadableCheckpointError(f"the checkpoint is damaged: {error}") from error
 
@@ -163,10 +177,10 @@ class _Reader:
         return array.reshape(shape)
 
 
-def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
+def _hours(header: Mapping[str, Any], reader: _Reader, *, measured: bool) -> UsageHours:
     per_hour = 3_600 // header["step_s"]
     signals = tuple(header["signals"])
-    then = device_row(per_hour, signals)
+    then = device_row(per_hour, signals, measured=measured)
     devices = {
         PodDevice(*pod_device): HourRows(first_hour, by_name(reader.take(then, (length,)), per_hour, signals))
         for pod_device, first_hour, length in header["devices"]
@@ -214,7 +228,7 @@ def _counts(header: Mapping[str, Any], reader: _Reader) -> Iterator[tuple[Signal
 
 
 def by_name(table: NDArray[np.void], per_hour: int, signals: tuple[str, ...]) -> Rows:
-    """Rows with the current columns; a signal that did not exist when they were written has no samples.
+    """Rows with the current columns; what did not exist when they were written has no samples.
 
     Args:
         table: the stored rows.
@@ -222,9 +236,12 @@ def by_name(table: NDArray[np.void], per_hour: int, signals: tuple[str, ...]) ->
         signals: the signals at the time of writing.
     """
     columns = _columns(table)
-    if signals == DEVICE_SIGNALS:
+    if signals == DEVICE_SIGNALS and MEASURES.keys() <= columns.keys():
         return columns
     unsampled = device_rows(per_hour, len(table))
+    columns = {name: unsampled[name] for name in MEASURES} | columns
+    if signals == DEVICE_SIGNALS:
+        return columns
     now = columns | {name: unsampled[name] for name in PER_SIGNAL}
     for before, signal in enumerate(signals):
         after = DEVICE_SIGNALS.index(Signal(signal))

@@ -23,9 +23,10 @@ from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
 from gpuwise.score.closed import ClosedDays, RowsOf
 from gpuwise.score.histogram import Weighted
 from gpuwise.score.hours import select_days
+from gpuwise.score.measures import DAILY
 from gpuwise.score.summary import DeviceSummary, Levels
 
-MAGIC = b"gpuwise-days/1\n"
+MAGIC = b"gpuwise-days/2\n"
 
 _WIDE = len(DEVICE_SIGNALS)
 
@@ -87,6 +88,7 @@ def _numbers(closed: ClosedDays) -> Iterator[NDArray[Any]]:
     for one in closed.devices.values():
         yield from (one.levels.highest, one.busy_sum, one.levels.seen, one.busy_seen)
     yield from (one.memory for one in closed.devices.values())
+    yield from (one.measures for one in closed.devices.values())
     if closed.since is not None:
         for levels in closed.since[1].values():
             yield from (levels.highest, levels.seen)
@@ -187,8 +189,11 @@ def _summaries(header: Mapping[str, Any], steps: _Take, numbers: _Take) -> Itera
     sampled = [steps(np.bool_, hours) for *_, hours, _ in devices]
     tables = numbers(np.float64, len(devices) * 4 * _WIDE).reshape(len(devices), 4, _WIDE)
     counts = tables.view(np.int64)
-    for at, (_, first_hour, first_step, end_step, voters, dropped, _, days) in enumerate(devices):
-        (highest, busy_sum, *_), (*_, seen, busy_seen) = tables[at], counts[at]
+    memory = [numbers(np.float64, days) for *_, days in devices]
+    measures = [numbers(np.float64, days * len(DAILY)).reshape(days, len(DAILY)) for *_, days in devices]
+    for at, (_, first_hour, first_step, end_step, voters, dropped, *_) in enumerate(devices):
+        highest, busy_sum = tables[at, :2]
+        seen, busy_seen = counts[at, 2:]
         yield DeviceSummary(
             first_hour=first_hour,
             first_step=first_step,
@@ -200,6 +205,7 @@ def _summaries(header: Mapping[str, Any], steps: _Take, numbers: _Take) -> Itera
             levels=Levels(highest, seen),
             busy_sum=busy_sum,
             busy_seen=busy_seen,
-            memory=numbers(np.float64, days),
+            memory=memory[at],
+            measures=measures[at],
             dropped=dropped,
         )

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PaceKind, PodDevice, UsageHours, device_rows
-from gpuwise.model.signal import OF_PACES, SIGNALS, Signal
+from gpuwise.model.signal import APART, SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
 from gpuwise.score.idle import ACTIVITY, VOTER_BITS, threshold
 from gpuwise.score.liveness import frozen_hours
+from gpuwise.score.measures import add_measures
 from gpuwise.score.pace import work_rows
 from gpuwise.score.settings import ScoreSettings
 
@@ -98,10 +99,12 @@ def _hours_of(series: UsageSeries, grid: Grid, settings: ScoreSettings, periods:
     counts: dict[Signal, NDArray[np.uint32]] = {}
     devices: dict[PodDevice, HourRows] = {}
     for measured in series.devices:
-        device = _alive(_of_usage(measured), grid)
+        alive = _alive(measured, grid)
+        device = _of_usage(alive)
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts, periods)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
+            add_measures(rows, alive, grid)
             pod_device = PodDevice(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
             devices[pod_device] = rows
     work, paces = work_rows(series, grid, devices)
@@ -121,16 +124,16 @@ def _hours_of(series: UsageSeries, grid: Grid, settings: ScoreSettings, periods:
 
 
 def _of_usage(device: DeviceSeries) -> DeviceSeries:
-    """The device without the signals that are counted with the paces: they are no evidence of use."""
-    if OF_PACES.isdisjoint(device.samples):
+    """The device without the signals that are no evidence of use."""
+    if APART.isdisjoint(device.samples):
         return device
-    samples = {signal: column for signal, column in device.samples.items() if signal not in OF_PACES}
+    samples = {signal: column for signal, column in device.samples.items() if signal not in APART}
     return replace(device, samples=samples)
 
 
 def _alive(device: DeviceSeries, grid: Grid) -> DeviceSeries:
     """The device without the samples of hours in which its exporter served an old page."""
-    frozen = frozen_hours(device, grid)
+    frozen = frozen_hours(_of_usage(device), grid)
     if frozen is None:
         return device
     steps = grid.by_step(frozen)

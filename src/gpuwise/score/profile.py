@@ -24,7 +24,7 @@ from gpuwise.score.levels import tenths
 from gpuwise.score.pace import paces_of, work_of
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.sheet import Sheet
+from gpuwise.score.sheet import Sheet, known_by_day
 from gpuwise.score.summary import NO_LEVELS, DeviceSummary, Levels
 from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
 
@@ -180,10 +180,12 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
         work=work_of(hours),
         paces=paces_of(hours),
     )
-    return ScoredUse(profile, _billed(profile, sheet, days, pods))
+    return ScoredUse(profile, _billed(profile, hours, sheet, days, pods))
 
 
-def _billed(profile: UsageProfile, sheet: Sheet, days: tuple[DayUse, ...], pods: Sequence[RunningPod]) -> BilledUse:
+def _billed(
+    profile: UsageProfile, hours: UsageHours, sheet: Sheet, days: tuple[DayUse, ...], pods: Sequence[RunningPod]
+) -> BilledUse:
     sensors = (profile.distributions.get(signal) for signal in (Signal.SM_ACTIVITY, Signal.GPU_UTIL))
     better = next((sensor for sensor in sensors if sensor is not None and sensor.values.size), None)
     return BilledUse(
@@ -202,6 +204,9 @@ def _billed(profile: UsageProfile, sheet: Sheet, days: tuple[DayUse, ...], pods:
         ),
         sampled_gpu_s=sheet.sampled_gpu_s(),
         activity_tenths=() if better is None else tenths(better),
+        requests=known_by_day(hours.requests, sheet.allocated, sheet.window),
+        work=known_by_day(hours.work, sheet.allocated, sheet.window),
+        work_unit=hours.work_metric,
     )
 
 

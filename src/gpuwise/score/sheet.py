@@ -2,24 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, HOUR_S, HourRows, PodDevice
-from gpuwise.model.profile import DayUse, Stay
+from gpuwise.model.profile import DayUse, Stay, StayDay
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.score import histogram
 from gpuwise.score.devices import AllocatedDevice, allocated_device, together_idle
 from gpuwise.score.expected import RunningPod, unsampled_devices
 from gpuwise.score.idle import Mask, Runs, unpacked
+from gpuwise.score.measures import DAILY
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.summary import DeviceSummary
 from gpuwise.score.verdicts import LookBack
 
-_DAY_USE = partial(tuple.__new__, DayUse)
-"""Makes a DayUse of a tuple, in a third of the time of its constructor: a workload has 28 or more."""
+KNOWN = 0.9
+"""Share of a day's allocated time that must be known, so that what is known stands for the day."""
+OWNED = DAILY.index("owned")
+_OF_DAY = [DAILY.index(name) for name in ("powered", "watts", "seen", "sm")]
+"""The measures of a `DayUse`, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,20 @@ class Sheet:
         idle = self.base_s + edges * self.window.step_s
         held = device.pod_device
         start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
-        return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, tuple(idle.tolist()))
+        spans, days = tuple(idle.tolist()), self._stay_days(device)
+        return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, spans, days)
+
+    def _stay_days(self, device: AllocatedDevice) -> tuple[StayDay, ...]:
+        """What was measured of a part of a card, by day: the bill divides it with the time of the card."""
+        share, measures = device.pod_device.gpu_fraction * self.window.step_s, device.summary.measures
+        if device.pod_device.gpu_fraction >= 1.0 and not measures[:, OWNED].any():
+            return ()
+        day = device.summary.first_hour // DAY_H - self.base_s // DAY_S
+        steps = _by_day([device], self.window)[0, day : day + len(measures)].tolist()
+        return tuple(
+            StayDay(powered * share, watts * share, seen * share, sm * share, _mean(own, owned, held))
+            for (watts, powered, sm, seen, own, owned), held in zip(measures.tolist(), steps, strict=True)
+        )
 
     def look_back(self, since_s: int | None) -> LookBack:
         """The whole hours since a time; the whole window if the workload is not idle now."""
@@ -156,23 +173,25 @@ class Sheet:
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         sampled_pods = self.sampled_pods
         for device, runs, allocated in zip(self.devices, self.idle_runs, self.allocated, strict=True):
-            share = np.zeros((4, allocated.size))
+            share = np.zeros((8, allocated.size))
             share[0] = allocated
             share[1] = runs.within(bounds.steps)
             share[2] = self._active_by_day(device, bounds)
             if device.pod_device.pod not in sampled_pods:
                 share[3] = allocated
+            elif device.summary.hours:
+                day = device.summary.first_hour // DAY_H - self.base_s // DAY_S
+                share[4:, day : day + len(device.summary.measures)] = device.summary.measures[:, _OF_DAY].T
             share *= device.pod_device.gpu_fraction * self.window.step_s
             place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
-        rows = [
-            (midnight, *place, *gpu_s[index])
+        return tuple(
+            DayUse._make((midnight, *place, *gpu_s[index], 0.0, 0.0, 0.0))
             for index, midnight in enumerate(bounds.midnights_s)
             for place, gpu_s in places
             if gpu_s[index][0] > 0.0
-        ]
-        return tuple(map(_DAY_USE, rows))
+        )
 
     def _active_by_day(self, device: AllocatedDevice, bounds: "_DayBounds") -> NDArray[np.float64]:
         summary, at = device.summary, device.summary.first_hour - self.base_s // HOUR_S
@@ -222,6 +241,39 @@ def _day_bounds(window: Window) -> _DayBounds:
         steps=(midnights - first_hour * HOUR_S) // window.step_s,
         day_of_hour=np.arange(first_hour, end_hour) // DAY_H - first_hour // DAY_H,
     )
+
+
+def _enough(known: float, held: float) -> bool:
+    """Whether so many of the steps of a day are known that they stand for all of them."""
+    return known > 0.0 and known >= KNOWN * held
+
+
+def _mean(total: float, known: float, held: float) -> float | None:
+    return total / known if _enough(known, held) else None
+
+
+def known_by_day(rows: HourRows | None, allocated: NDArray[np.int64], window: Window) -> dict[int, float]:
+    """The sum of requests or work on each UTC day, by midnight; a day that is not known is absent.
+
+    Args:
+        rows: with the columns total and seen, None if the source has none.
+        allocated: allocated steps of each device in each day, shape (devices, days).
+        window: the time of these days.
+    """
+    if rows is None or not rows.hours or not allocated.size:
+        return {}
+    bounds, at = _day_bounds(window), rows.first_hour - window.start_s // HOUR_S
+    day_of = bounds.day_of_hour[at : at + rows.hours]
+    totals, seen = (
+        np.bincount(day_of, weights=rows.rows[name], minlength=len(bounds.midnights_s)).tolist()
+        for name in ("total", "seen")
+    )
+    held = allocated.max(axis=0).tolist()
+    return {
+        midnight: total * window.step_s
+        for midnight, total, known, steps in zip(bounds.midnights_s, totals, seen, held, strict=True)
+        if steps and _enough(known, steps)
+    }
 
 
 def _by_day(devices: Sequence[AllocatedDevice], window: Window) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows
 from gpuwise.model.signal import Signal
 from gpuwise.score.idle import ACTIVITY_BITS, Mask, any_set, counted
+from gpuwise.score.measures import DAILY, by_day
 
 Item = TypeVar("Item", bound=np.generic)
 
@@ -61,6 +62,7 @@ class DeviceSummary(NamedTuple):
         busy_sum: sum of the samples at active steps, by signal.
         busy_seen: number of these samples, by signal.
         memory: largest memory of each UTC day, NaN without one, shape (days,).
+        measures: what was measured on each UTC day, shape (days, columns of `DAILY`).
         dropped: number of invalid values.
     """
 
@@ -75,6 +77,7 @@ class DeviceSummary(NamedTuple):
     busy_sum: NDArray[np.float64]
     busy_seen: NDArray[np.int64]
     memory: NDArray[np.float64]
+    measures: NDArray[np.float64]
     dropped: int
 
     @property
@@ -114,6 +117,7 @@ class DeviceSummary(NamedTuple):
             busy_sum=np.add.accumulate(table["busy_sum"], axis=0)[-1],
             busy_seen=np.add.reduce(table["busy_seen"], axis=0, dtype=np.int64),
             memory=_by_day(rows.first_hour, table["peak"][:, _MEMORY]),
+            measures=by_day(rows),
             dropped=int(np.add.reduce(table["dropped"], dtype=np.int64)),
         )
 
@@ -140,6 +144,7 @@ class DeviceSummary(NamedTuple):
             busy_sum=self.busy_sum + later.busy_sum,
             busy_seen=self.busy_seen + later.busy_seen,
             memory=np.concatenate((self.memory, np.full(days, np.nan), later.memory)),
+            measures=np.concatenate((self.measures, np.zeros((days, len(DAILY))), later.measures)),
             dropped=self.dropped + later.dropped,
         )
 
@@ -156,6 +161,7 @@ NO_HOURS = DeviceSummary(
     busy_sum=np.zeros(len(DEVICE_SIGNALS)),
     busy_seen=np.zeros(len(DEVICE_SIGNALS), dtype=np.int64),
     memory=np.zeros(0),
+    measures=np.zeros((0, len(DAILY))),
     dropped=0,
 )
 """Of a device without samples."""

@@ -12,6 +12,7 @@ from tests.prometheus_server import NEEDS_PROMETHEUS, running
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.hours import DEVICE_SIGNALS
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage
@@ -135,4 +136,4 @@ def test_the_fleet_read_at_once_equals_workloads_read_one_by_one(usage):
 
 def test_every_signal_of_devices_is_in_some_fixture():
     devices = [device for name in NAMES for held in expected(name)["pods"].values() for device in held.values()]
-    assert {signal for device in devices for signal in device["samples"]} == set(DEVICE_SIGNALS)
+    assert {signal for device in devices for signal in device["samples"]} == {*DEVICE_SIGNALS, Signal.OWN_USE}

@@ -425,3 +425,53 @@ def test_pods_of_a_shared_card_are_counted_although_the_memory_of_one_is_not_kno
     (device,) = devices_of(memory + used)
     assert device.gpu_fraction == 0.5
     assert np.nanmax(device.samples[Signal.MEMORY_USED]) == 4e9
+
+
+def rows_of(name: str, values: dict[str, list[float]], labels: dict[str, str] = OURS) -> str:
+    """Rows of one metric of several pods, by pod."""
+    pods = [openmetrics(name, labels | {"pod": one}, per_step(steps)) for one, steps in values.items()]
+    return pods[0] + "".join(one.removeprefix(f"# TYPE {name} gauge\n") for one in pods[1:])
+
+
+def test_the_own_use_of_a_shared_card_is_the_larger_of_activity_and_memory(devices_of):
+    """Of 80 GiB the pod holds a quarter; its kernels ran in half of the time, then hardly."""
+    both = ["trainer-0", "notebook-0"]
+    (device,) = devices_of(
+        rows_of("gpuwise_gpu_utilization_ratio", dict.fromkeys(both, [0.9] * 10))
+        + rows_of("gpuwise_container_gpu_utilization_ratio", {both[0]: [0.5] * 5 + [0.1] * 5, both[1]: [0.4] * 10})
+        + rows_of("gpuwise_container_gpu_memory_used_bytes", dict.fromkeys(both, [20 * 2.0**30] * 10))
+    )
+    assert device.gpu_fraction == 0.5
+    assert device.samples[Signal.OWN_USE] == pytest.approx([0.5] * 5 + [0.25] * 5)
+
+
+def test_the_own_use_is_unknown_where_activity_or_memory_is(devices_of):
+    both = ["trainer-0", "notebook-0"]
+    (device,) = devices_of(
+        rows_of("gpuwise_gpu_utilization_ratio", dict.fromkeys(both, [0.9] * 10))
+        + rows_of("gpuwise_container_gpu_utilization_ratio", {both[0]: [0.5] * 5 + [NAN] * 5, both[1]: [0.4] * 10})
+        + rows_of("gpuwise_container_gpu_memory_used_bytes", dict.fromkeys(both, [NAN] * 2 + [20 * 2.0**30] * 8))
+    )
+    known = ~np.isnan(device.samples[Signal.OWN_USE])
+    assert known.tolist() == [False] * 2 + [True] * 3 + [False] * 5
+
+
+def test_a_pod_with_a_whole_card_has_no_own_use(devices_of):
+    """All of it is its own; nothing more is read."""
+    (device,) = devices_of(
+        openmetrics("gpuwise_gpu_utilization_ratio", OURS, per_step([0.9] * 10))
+        + openmetrics("gpuwise_container_gpu_utilization_ratio", OURS, per_step([0.9] * 10))
+        + openmetrics("gpuwise_container_gpu_memory_used_bytes", OURS, per_step([1e9] * 10))
+    )
+    assert Signal.OWN_USE not in device.samples
+
+
+def test_dcgm_gives_every_pod_the_values_of_the_card_which_are_nobodys_own_use(devices_of):
+    """dcgm-exporter#587."""
+    both = ["trainer-0", "notebook-0"]
+    (device,) = devices_of(
+        rows_of("DCGM_FI_PROF_SM_ACTIVE", dict.fromkeys(both, [0.9] * 10), DCGM)
+        + rows_of("DCGM_FI_DEV_FB_USED", dict.fromkeys(both, [40_000.0] * 10), DCGM)
+    )
+    assert device.gpu_fraction == 0.5
+    assert Signal.OWN_USE not in device.samples

@@ -8,10 +8,10 @@ from gpuwise.model.changes import MakeSpace
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import Node, Pod, Workload, WorkloadRef
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
-from gpuwise.model.protection import team_of
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.residency import allows, data_class_of
+from gpuwise.model.tagging import team_of
 from gpuwise.recommend.engines.node_underutilised.free_capacity import offered
 from gpuwise.recommend.engines.node_underutilised.pool import Pool, pool_of
 from gpuwise.recommend.engines.pod_pending.space import Space, space_for
@@ -125,7 +125,7 @@ def _recommended(fleet: Fleet, workload: Workload, found: _Found, evidence: tupl
     return complete(
         proposal,
         workload.ref,
-        owner=team_of(workload.labels, workload.pod_labels, namespace.labels if namespace else {}),
+        owner=team_of(workload, namespace, fleet.tags),
         confidence=_CONFIDENCE,
         now_s=fleet.now_s,
         lifetime_s=fleet.settings.lifetime_s,

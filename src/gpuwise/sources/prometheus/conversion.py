@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.prometheus.clusters import is_exporter
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey
@@ -32,8 +34,38 @@ class Context:
     window: Window
 
 
+@dataclass(frozen=True, slots=True)
+class OwnUse:
+    """What a pod used of a device that it shares, each of shape (window.steps,), NaN where unknown.
+
+    Attributes:
+        activity: share of the time in which its kernels ran, or of the SMs; None if not measured.
+        memory: bytes; None if not measured.
+    """
+
+    activity: Grid | None
+    memory: Grid | None
+
+    def share(self, memory_bytes: float) -> Grid | None:
+        """The larger of both as a share of the device, NaN where one is unknown; None if one is never known.
+
+        A pod that holds the memory keeps others off the device, also while it does not compute.
+
+        Args:
+            memory_bytes: of the device.
+        """
+        if self.activity is None or self.memory is None:
+            return None
+        # The parts of several containers may exceed the device a little: each is the highest value of a step.
+        return np.minimum(1.0, np.maximum(self.activity, self.memory / memory_bytes))
+
+
 def usage_of(
-    workload: Workload, pods: Mapping[PodKey, PodRows], shares: Mapping[DeviceKey, int], context: Context
+    workload: Workload,
+    pods: Mapping[PodKey, PodRows],
+    shares: Mapping[DeviceKey, int],
+    context: Context,
+    own: Mapping[tuple[PodKey, DeviceKey], OwnUse] = MappingProxyType({}),
 ) -> UsageSeries:
     """Convert the rows of a workload's pods.
 
@@ -42,11 +74,12 @@ def usage_of(
         pods: its pods, also deleted ones.
         shares: how many pods share a device, by device; one if absent.
         context: what the rows do not contain.
+        own: what pods used of devices that they share.
     """
     nodes = {pod.name: pod.node for pod in workload.pods}
     devices = tuple(
-        device_series(pod, key, device, nodes.get(pod), shares.get(key, 1), context)
-        for (_, pod), rows in pods.items()
+        device_series(pod, key, device, nodes.get(pod), shares.get(key, 1), context, own.get(((space, pod), key)))
+        for (space, pod), rows in pods.items()
         for key, device in sorted(rows.devices.items())
     )
     lifetimes = _lifetimes(workload, pods, context.window)
@@ -92,7 +125,13 @@ def devices_of(node: Node, devices: Devices, context: Context) -> tuple[DeviceSe
 
 
 def device_series(
-    pod: str, key: DeviceKey, device: Device, node: str | None, shared_by: int, context: Context
+    pod: str,
+    key: DeviceKey,
+    device: Device,
+    node: str | None,
+    shared_by: int,
+    context: Context,
+    own: OwnUse | None = None,
 ) -> DeviceSeries:
     """Convert the rows of one pod's device.
 
@@ -103,12 +142,16 @@ def device_series(
         node: its node; None if only the rows can name it.
         shared_by: how many pods share it.
         context: what the rows do not contain.
+        own: what the pod used of a shared device, None if not measured.
     """
     named = [name for name in _named_nodes(device) if not is_exporter(name)]
     # A pod on a node that no longer exists: what its rows call the node is what it is remembered by.
     node = node or next((name for name in named if name in context.inventory.nodes), next(iter(named), None))
     card = _card(device, node, context.inventory)
     samples, dropped = device.samples(context.metrics, context.window)
+    used = own.share(card.memory_bytes * _fraction(device, card)) if own is not None and card is not None else None
+    if used is not None:
+        samples[Signal.OWN_USE] = used
     return DeviceSeries(
         pod=pod,
         device_uuid=key.name,

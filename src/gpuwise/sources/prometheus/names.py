@@ -169,6 +169,13 @@ METRICS = tuple(metric for metric in _SIGNALS if metric.signal is not Signal.POW
 """Metrics of usage."""
 LIMITS = tuple(metric for metric in _SIGNALS if metric.signal is Signal.POWER_LIMIT)
 """Metrics of the power limit in force, read for workloads that declare their work. They show no use."""
+_OWN = {"own activity": Signal.GPU_UTIL, "own memory": Signal.MEMORY_USED}
+OWN_METRICS = tuple(
+    MetricName(row.name, _OWN[row.measures], Family(row.exporter), Unit(row.unit))
+    for row in TABLE
+    if row.measures in _OWN
+)
+"""Metrics of a container's part of a device, read for devices that several pods share."""
 LAST_KERNEL = next(metric.name for metric in METRICS if metric.signal is Signal.KERNEL_ACTIVITY)
 HEARTBEATS = frozenset(_of("heartbeat"))
 """They advance while the exporter measures: energy used by the board, and the time of the last sample."""

@@ -1,7 +1,7 @@
 """Usage from Prometheus: of any supported exporter, on one grid, in base units."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -34,10 +34,12 @@ from gpuwise.sources.prometheus.names import (
     LISTING,
     METRICS,
     NAMES_PODS,
+    OWN_METRICS,
     REQUEST_METRICS,
     Family,
 )
 from gpuwise.sources.prometheus.nodes import unallocated
+from gpuwise.sources.prometheus.parts import own_uses
 from gpuwise.sources.prometheus.past_nodes import past_nodes
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.presence import count_by_name, present
@@ -50,7 +52,7 @@ from gpuwise.sources.prometheus.work import declared_work, with_work
 __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
-_SHOW_NO_USE = frozenset({POD_OWNER, *HEARTBEATS, *(metric.name for metric in LIMITS)})
+_SHOW_NO_USE = frozenset({POD_OWNER, *HEARTBEATS, *(metric.name for metric in (*LIMITS, *OWN_METRICS))})
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *_SHOW_NO_USE})
 _LISTS_CARDS = [one.name for one in METRICS if one.family is not Family.HAMI and one.signal in LISTING]
 """Metrics of exporters that report all cards of a node."""
@@ -110,9 +112,10 @@ class PrometheusUsage:
                     rows.devices = counted_once(rows.devices, context.metrics)
             _add_cards(reader, context, workloads, pods)
             shares = pods_per_device(client, chain.from_iterable(_devices(one) for one in pods), _FAMILIES, window)
+            own = own_uses(reader, names, _holders(pods), shares, context)
             work = declared_work(reader, names, workloads, pods, window, known)
         return (
-            with_work(usage_of(workload, rows, shares, context), work)
+            with_work(usage_of(workload, rows, shares, context, own), work)
             for workload, rows in zip(workloads, pods, strict=True)
         )
 
@@ -154,10 +157,11 @@ class PrometheusUsage:
                 for rows in pods.values():
                     rows.devices = counted_once(rows.devices, context.metrics)
             shares = pods_per_device(client, chain.from_iterable(map(_devices, spaces.values())), _FAMILIES, window)
+            own = own_uses(_READER(client), present, _holders(spaces.values()), shares, context)
         for space, pods in sorted(spaces.items()):
             found = tuple(
-                device_series(pod, key, device, None, shares.get(key, 1), context)
-                for (_, pod), rows in sorted(pods.items())
+                device_series(pod, key, device, None, shares.get(key, 1), context, own.get(((namespace, pod), key)))
+                for (namespace, pod), rows in sorted(pods.items())
                 for key, device in sorted(rows.devices.items())
             )
             if found:
@@ -247,6 +251,10 @@ class PrometheusUsage:
 
 def _last_hour() -> Window:
     return Window.ending(int(time.time()), length_s=3_600, step_s=300)
+
+
+def _holders(pods: Iterable[Mapping[PodKey, PodRows]]) -> Iterator[tuple[PodKey, DeviceKey]]:
+    return ((pod, key) for one in pods for pod, rows in one.items() for key in rows.devices)
 
 
 def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:

@@ -17,8 +17,8 @@ Columns:
 | one per `Signal` value | float32 | the measurement; null, NaN or no such column = not sampled |
 
 `requests_per_second` and `work_per_second` belong to the pod and may be in the rows of any of its devices. The columns
-`power_limit_watts`, `mean_power_watts` and `work_per_second` are in the files of pods that have such values, and in no
-others.
+`power_limit_watts`, `mean_power_watts`, `work_per_second` and `own_use_ratio` are in the files of pods that have such
+values, and in no others.
 
 `usage/_nodes/<node>.parquet` is optional. It contains the devices of a node at the times when they were unallocated, in
 the same columns; namespace and pod are empty. No namespace can be named "_nodes".

@@ -11,7 +11,7 @@ from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.sources.recording.files import Column, Part, read_file, values_of
 
-_MEANS = frozenset({Signal.WORK, Signal.MEAN_POWER})
+_MEANS = frozenset({Signal.WORK, Signal.MEAN_POWER, Signal.OWN_USE})
 _NO_STEPS = np.empty(0, dtype=np.int64)
 
 

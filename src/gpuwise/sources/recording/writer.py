@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuwise.model.errors import InputError
-from gpuwise.model.signal import OF_PACES, Signal
+from gpuwise.model.signal import APART, Signal
 from gpuwise.model.usage import DAY_S, DeviceSeries, RecordedPod, Window
 from gpuwise.sources.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
 from gpuwise.sources.recording.recent import RecentRows, RecentWriter
@@ -112,7 +112,7 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
 def _columns(pod: RecordedPod) -> list[Signal]:
     measured = {signal for device in pod.devices for signal in device.samples}
     measured |= {Signal.WORK} if pod.work_per_second is not None else set()
-    return [signal for signal in Signal if signal in measured or signal not in OF_PACES]
+    return [signal for signal in Signal if signal in measured or signal not in APART]
 
 
 def _parts(table: pa.Table, pod: RecordedPod) -> list[pa.Table]:

@@ -1,6 +1,6 @@
 """The tagging policy: which labels and annotations name what GPU time is allocated to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpuwise.model.cost import Owner
@@ -53,13 +53,8 @@ def owner_of(ref: WorkloadRef, workload: Workload | None, namespace: Namespace |
         namespace: None if it is not known.
         tags: which labels name each key.
     """
-    own = [] if workload is None else [workload.labels, workload.pod_labels]
-    noted = [] if workload is None else [workload.annotations]
-    if namespace is not None:
-        own.append(namespace.labels)
-        noted.append(namespace.annotations)
-    marked = [*own, *noted]
-    named = {key: _first(tags.of(key), marked) for key in TAGS}
+    marked = _marked(workload, namespace)
+    named = {key: first_of(tags.of(key), marked) for key in TAGS}
     if workload is not None:
         named["phase"] = named["phase"] or PHASES[workload.workload_class]
     serves = workload is not None and workload.workload_class is WorkloadClass.ENDPOINT
@@ -72,7 +67,34 @@ def owner_of(ref: WorkloadRef, workload: Workload | None, namespace: Namespace |
     )
 
 
-def _first(labels: tuple[str, ...], marked: list[Mapping[str, str]]) -> str | None:
+def team_of(workload: Workload, namespace: Namespace | None, tags: Tags) -> str | None:
+    """The team of `owner_of`: who pays for a workload also gets its recommendations.
+
+    Args:
+        workload: the workload.
+        namespace: None if it is not known.
+        tags: which labels name a team.
+    """
+    return first_of(tags.of("team"), _marked(workload, namespace))
+
+
+def _marked(workload: Workload | None, namespace: Namespace | None) -> list[Mapping[str, str]]:
+    """Labels of the workload, its pods and its namespace, then annotations."""
+    own = [] if workload is None else [workload.labels, workload.pod_labels]
+    noted = [] if workload is None else [workload.annotations]
+    if namespace is not None:
+        own.append(namespace.labels)
+        noted.append(namespace.annotations)
+    return [*own, *noted]
+
+
+def first_of(labels: Sequence[str], marked: Iterable[Mapping[str, str]]) -> str | None:
+    """The first value of these labels, of the first mapping that has one; None if none has.
+
+    Args:
+        labels: in order of precedence.
+        marked: labels or annotations, in order of precedence.
+    """
     for mapping in marked:
         for label in labels:
             if name := _one_line(mapping.get(label, "")):

@@ -1,0 +1,133 @@
+"""`gpuwise units`: what a request or a unit of work costs and returns, from the cost history."""
+
+import dataclasses
+import json
+import time
+
+import click
+from rich.text import Text
+
+from gpuwise.cli import show
+from gpuwise.cli.console import out
+from gpuwise.cli.cost import keys_option
+from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, listing
+from gpuwise.cli.options import ledger_only, now
+from gpuwise.cli.windows import HELP, Days, days_of, known_days
+from gpuwise.config import Config
+from gpuwise.finops.units import UnitCost, Unserved, ValueReturn, unit_costs
+from gpuwise.model.cost import KEYS
+from gpuwise.report import wording as written
+from gpuwise.spending import returns, unserved
+from gpuwise.wiring import cost_history
+
+
+@command()
+@ledger_only
+@click.option(
+    "--by", callback=keys_option, default="namespace,workload", show_default=True, help="Keys of `gpuwise cost`."
+)
+@click.option("--window", default="month", show_default=True, help=HELP)
+@now
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def units(config: Config, by: tuple[str, ...], window: str, now_s: int | None, form: str) -> None:
+    """Show cost, energy and return per request or unit of work, and spend on models that never served."""
+    if wrong := [key for key in by if key not in KEYS]:
+        raise click.UsageError(f"--by is {wrong[0]!r}: units are by {', '.join(KEYS)}")
+    at_s = now_s or int(time.time())
+    asked = days_of(window, at_s)
+    with cost_history(config) as history:
+        missing = known_days(history, asked, at_s)
+        lines = unit_costs(history.rows(asked.start_s, asked.end_s), by, config.finops.values)
+        gained = returns(history, config.finops.values, asked.start_s, asked.end_s)
+        models = unserved(history, asked.start_s, asked.end_s)
+    if form == "json":
+        _json(by, asked, lines, gained, models, missing)
+    else:
+        _table(by, asked, lines, gained, models, missing)
+
+
+def _json(
+    by: tuple[str, ...],
+    asked: Days,
+    lines: tuple[UnitCost, ...],
+    gained: tuple[ValueReturn, ...],
+    models: tuple[Unserved, ...],
+    missing: str,
+) -> None:
+    body = {
+        "window": asked.name,
+        "by": by,
+        "units": [
+            {**dict(zip(by, one.keys, strict=True)), **{name: getattr(one, name) for name in _AMOUNTS}} for one in lines
+        ],
+        "returns": [dataclasses.asdict(one) for one in gained],
+        "never_served": [dataclasses.asdict(one) for one in models],
+        "never_served_usd": sum(one.usd for one in models),
+        "missing": missing or None,
+    }
+    show.print_raw(json.dumps(body, indent=2))
+
+
+_AMOUNTS = [one.name for one in dataclasses.fields(UnitCost) if one.name != "keys"]
+
+
+def _table(
+    by: tuple[str, ...],
+    asked: Days,
+    lines: tuple[UnitCost, ...],
+    gained: tuple[ValueReturn, ...],
+    models: tuple[Unserved, ...],
+    missing: str,
+) -> None:
+    columns = (Column("USD", right=True), Column("USD/unit", right=True), Column("Without idle", right=True),
+               Column("What is known"))  # fmt: skip
+    rows = [Row(_label(one), (_usd(one.usd), _small(one.usd_per_unit), _small(one.used_usd_per_unit), _known(one)))
+            for one in lines]  # fmt: skip
+    show.put(listing(f"Units by {', '.join(by)}, {asked.name}", columns, rows, width=out.width))
+    for gain in gained:
+        show.put(Text(_return(gain)))
+    if models:
+        whole, named = sum(one.usd for one in models), ", ".join(one.model for one in models[:5])
+        more = f" and {len(models) - 5} more" if len(models) > 5 else ""
+        show.put(Text(f"Models that never served: {written.usd(whole)} for {named}{more}."))
+    if missing:
+        show.put(Text(f"{missing}: the sums are of what is known.", "yellow"))
+    show.put(Text("USD/unit has idle time in it. Days whose units are not known are lines without units."))
+
+
+def _label(one: UnitCost) -> str:
+    return " / ".join([*(key or "(none)" for key in one.keys), one.unit or "no known units"])
+
+
+def _known(one: UnitCost) -> str:
+    notes = [written.gpu_hours(one.gpu_h)]
+    if one.amount is not None:
+        notes.insert(0, f"{one.amount:,.0f} units")
+    if one.usd is None:
+        notes.append("a part has no price")
+    if one.joules_per_unit is not None:
+        notes.append(f"{one.joules_per_unit:,.3g} J/unit")
+    elif one.amount:
+        notes.append("energy not measured")
+    if one.return_usd is not None and one.value_usd is not None:
+        notes.append(f"returns {written.usd(one.value_usd)}, {_times(one.return_ratio)}")
+    return "; ".join(notes)
+
+
+def _return(one: ValueReturn) -> str:
+    unpriced = f"; {written.gpu_hours(one.unpriced_gpu_h)} have no price" if one.unpriced_gpu_h > 0.0 else ""
+    worth, spent = written.usd(one.value_usd), written.usd(one.usd)
+    return f"{one.by} {one.value}: worth {worth} for {spent}, {_times(one.return_ratio)}{unpriced}."
+
+
+def _times(ratio: float | None) -> str:
+    return "no cost" if ratio is None else f"{ratio:,.2f} times its cost"
+
+
+def _usd(amount: float | None) -> str:
+    return "no price" if amount is None else f"{amount:,.2f}"
+
+
+def _small(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:,.4g}"
