@@ -260,6 +260,7 @@ def kpis(
     since_s: int,
     end_s: int,
     until_s: int,
+    tool_usd_month: float | None = None,
 ) -> tuple[Kpi, ...]:
     """The KPIs of a period.
 
@@ -269,9 +270,11 @@ def kpis(
         since_s: midnight at which it begins, epoch seconds.
         end_s: first second after it.
         until_s: only days before this instant count for savings.
+        tool_usd_month: what gpuwise itself costs in a month, None if that is not known.
     """
     saved = measured(history, *attempts, until_s)
-    return finops_kpis.kpis(history.sums(finops_kpis.BY, since_s, end_s), saved)
+    tool_usd = None if tool_usd_month is None else tool_usd_month * (min(end_s, until_s) - since_s) / _MONTH_S
+    return finops_kpis.kpis(history.sums(finops_kpis.BY, since_s, end_s), saved, tool_usd)
 
 
 def returns(

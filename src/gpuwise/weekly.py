@@ -183,7 +183,8 @@ def budgets(ledger: Ledger, asked: Sequence[Budget], now_s: int) -> tuple[Budget
 def _kpis(loop: Pipeline, end_s: int, until_s: int) -> tuple[Kpi, ...]:
     """The KPIs of the UTC week of the report, with the savings of its actions until its end."""
     since_s = end_s - WEEK_S
-    return spending.kpis(loop.ledger.costs(), loop.ledger.attempts(since_s=since_s), since_s, end_s, until_s)
+    attempts, tool = loop.ledger.attempts(since_s=since_s), loop.settings.finops.tool_usd_month
+    return spending.kpis(loop.ledger.costs(), attempts, since_s, end_s, until_s, tool)
 
 
 def _blockers(loop: Pipeline, survey: Survey, now_s: int) -> tuple[Blocked, ...]:

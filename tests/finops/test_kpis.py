@@ -99,3 +99,11 @@ def test_both_texts_have_each_kpi_and_its_reason():
         assert "no SM activity in the history of these days" in text
         assert "<b>" not in text
         assert "none" in text
+
+
+def test_the_return_on_gpuwise_needs_its_cost_and_a_measured_saving():
+    savings = [saving(30.0, 40.0), saving(-10.0, None), saving(None, 99.0)]
+    *_, found = kpis([], savings, tool_usd=40.0)
+    assert (found.name, found.value) == ("return on gpuwise", 0.5)
+    *_, none = kpis([], [saving(None, 99.0)], tool_usd=40.0)
+    assert (none.name, none.value, none.why_none) == ("return on gpuwise", None, "no action has a measured saving")

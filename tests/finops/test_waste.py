@@ -6,7 +6,7 @@ import pytest
 from tests.fleet import workload
 from tests.recommend.test_selection import worth
 
-from gpuwise.finops.waste import _OF_FINDING, waste_of
+from gpuwise.finops.waste import _OF_FINDING, merged, waste_of
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.report import WasteClass
@@ -42,3 +42,11 @@ def test_an_idle_endpoint_is_one_that_nobody_calls(kind, expected):
     item = found(0, Finding.IDLE, 10.0)
     [waste] = waste_of([item], {item.workload: workload(item.workload, workload_class=kind)})
     assert waste.kind is expected
+
+
+def test_the_classes_of_several_clusters_sum():
+    one = waste_of([found(0, Finding.GPU_SHAREABLE, 30.0, "a"), found(1, Finding.GPU_SHAREABLE, 5.0, "b")], {})
+    two = waste_of([found(2, Finding.GPU_SHAREABLE, 10.0, "b"), found(3, Finding.ORPHANED, 7.0)], {})
+    large, forgotten = merged([*one, *two])
+    assert (large.count, large.usd_month, large.owners) == (3, 45.0, (("a", 30.0), ("b", 15.0)))
+    assert (forgotten.kind, forgotten.usd_month) == (WasteClass.FORGOTTEN, 7.0)

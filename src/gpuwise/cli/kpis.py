@@ -35,7 +35,7 @@ def kpis(config: Config, window: str, now_s: int | None, form: str) -> None:
     with cost_history(config) as history, open_ledger(config) as ledger:
         missing = known_days(history, asked, at_s)
         attempts = ledger.attempts(since_s=asked.start_s)
-        found = computed(history, attempts, asked.start_s, asked.end_s, end_s)
+        found = computed(history, attempts, asked.start_s, asked.end_s, end_s, config.finops.tool_usd_month)
     if form == "json":
         body = {"window": asked.name, "kpis": [asdict(one) for one in found], "missing": missing or None}
         show.print_raw(json.dumps(body, indent=2))

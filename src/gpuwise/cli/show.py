@@ -131,7 +131,10 @@ def _worth(report: WeeklyReport) -> str:
     worth = written.usd(report.predicted_usd_month)
     total = f"{count} recommendation{'s are' if count != 1 else ' is'} worth {worth} a month"
     done = written.usd(sum(item.saving.usd_month for item in can))
-    return f"{total};\n`gpuwise apply` can carry out {len(can)} of them, worth {done} a month."
+    cash = (
+        f" Of the total, {written.usd(report.cash_usd_month)} is cash (nodes that go)." if report.cash_usd_month else ""
+    )
+    return f"{total};\n`gpuwise apply` can carry out {len(can)} of them, worth {done} a month.{cash}"
 
 
 def recommendations(title: str, items: Sequence[Recommendation]) -> Text:

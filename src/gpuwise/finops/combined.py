@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from gpuwise.finops.waste import merged
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.report import (
@@ -63,6 +64,8 @@ def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
         blockers=tuple(one for part in parts for one in part.blockers),
         actions=_sorted((one for part in parts for one in part.actions), lambda one: one.intent.at_s),
         predicted_usd_month=sum(one.predicted_usd_month for one in parts),
+        cash_usd_month=sum(one.cash_usd_month for one in parts),
+        waste=merged(one for part in parts for one in part.waste),
         realised_usd_month=sum(one.realised_usd_month for one in parts),
         applied_usd_month=sum(one.applied_usd_month for one in parts),
         quality=_quality(parts),

@@ -52,12 +52,13 @@ class _Fleet:
         return "of the GPU time" if self.by_time else "of the cost"
 
 
-def kpis(sums: Iterable[CostSum], savings: Sequence[MeasuredSaving]) -> tuple[Kpi, ...]:
+def kpis(sums: Iterable[CostSum], savings: Sequence[MeasuredSaving], tool_usd: float | None = None) -> tuple[Kpi, ...]:
     """The KPIs of a period; one that cannot be measured has no value, and says why.
 
     Args:
         sums: of the history, by `BY`.
         savings: what actions have saved until the end of the period, by their workloads' cost.
+        tool_usd: what gpuwise itself costs in the period; None if that is not known, and then there is no such KPI.
     """
     fleet = _Fleet()
     for one in sums:
@@ -75,6 +76,7 @@ def kpis(sums: Iterable[CostSum], savings: Sequence[MeasuredSaving]) -> tuple[Kp
         _allocation(fleet),
         _commitment(fleet),
         _realised(savings),
+        *(() if tool_usd is None else (_return(savings, tool_usd),)),
     )
 
 
@@ -125,3 +127,12 @@ def _realised(savings: Sequence[MeasuredSaving]) -> Kpi:
         return Kpi(name, None, basis, why_none="no action has both a prediction and a measured saving")
     detail = f"of {len(both)} actions, by the cost of their workloads since then"
     return Kpi(name, sum(usd for usd, _ in both) / predicted, basis, detail)
+
+
+def _return(savings: Sequence[MeasuredSaving], tool_usd: float) -> Kpi:
+    name, basis = "return on gpuwise", "of its own cost"
+    known = [one.saved_usd for one in savings if one.saved_usd is not None]
+    if not known:
+        return Kpi(name, None, basis, why_none="no action has a measured saving")
+    detail = f"measured savings of {len(known)} actions, by ${tool_usd:,.0f} for gpuwise itself in the same days"
+    return Kpi(name, sum(known) / tool_usd, basis, detail)

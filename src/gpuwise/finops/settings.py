@@ -67,6 +67,10 @@ class FinopsSettings:
     """Labels or annotations that name an allocation key (organisation, team, project, model, user, phase), before the
     usual ones."""
 
+    tool_usd_month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What gpuwise itself costs in a month: its pods, Prometheus, and the time of people. With it the KPIs have the
+    return on gpuwise."""
+
     required_tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(
         default_factory=lambda: {"team": ()}
     )

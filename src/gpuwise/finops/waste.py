@@ -1,7 +1,7 @@
 """The open recommendations by class of waste, with whose it is."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import Workload, WorkloadClass, WorkloadRef
@@ -25,8 +25,6 @@ _OF_FINDING: Mapping[Finding, WasteClass] = {
 }
 """The class of each finding that saves something."""
 
-_MOST_OWNERS = 3
-
 
 def waste_of(plan: Iterable[Recommendation], workloads: Mapping[WorkloadRef, Workload]) -> tuple[Waste, ...]:
     """Sum a plan by class of waste, the most expensive class first; an idle endpoint is one that nobody calls.
@@ -43,20 +41,42 @@ def waste_of(plan: Iterable[Recommendation], workloads: Mapping[WorkloadRef, Wor
             kind = WasteClass.UNCALLED
         if kind is not None:
             found[kind].append(item)
-    rows = [_summed(kind, items) for kind, items in found.items()]
+    return _sorted(_summed(kind, items) for kind, items in found.items())
+
+
+def merged(found: Iterable[Waste]) -> tuple[Waste, ...]:
+    """Sum the classes of several plans, such as those of several clusters."""
+    groups: defaultdict[WasteClass, list[Waste]] = defaultdict(list)
+    for one in found:
+        groups[one.kind].append(one)
+    return _sorted(
+        Waste(
+            kind,
+            sum(one.count for one in group),
+            sum(one.usd_month for one in group),
+            sum(one.gpu_h_month for one in group),
+            _by_owner(pair for one in group for pair in one.owners),
+        )
+        for kind, group in groups.items()
+    )
+
+
+def _sorted(rows: Iterable[Waste]) -> tuple[Waste, ...]:
     return tuple(sorted(rows, key=lambda one: (-one.usd_month, -one.gpu_h_month, one.kind)))
 
 
-def _summed(kind: WasteClass, items: Iterable[Recommendation]) -> Waste:
+def _by_owner(pairs: Iterable[tuple[str | None, float]]) -> tuple[tuple[str | None, float], ...]:
     owners: defaultdict[str | None, float] = defaultdict(float)
-    items = list(items)
-    for item in items:
-        owners[item.owner] += item.saving.usd_month
-    most = sorted(owners.items(), key=lambda one: (-one[1], one[0] or ""))[:_MOST_OWNERS]
+    for owner, usd in pairs:
+        owners[owner] += usd
+    return tuple(sorted(owners.items(), key=lambda one: (-one[1], one[0] or "")))
+
+
+def _summed(kind: WasteClass, items: Sequence[Recommendation]) -> Waste:
     return Waste(
         kind=kind,
         count=len(items),
         usd_month=sum(item.saving.usd_month for item in items),
         gpu_h_month=sum(item.saving.gpu_h_month for item in items),
-        owners=tuple(most),
+        owners=_by_owner((item.owner, item.saving.usd_month) for item in items),
     )

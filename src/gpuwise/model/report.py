@@ -307,7 +307,7 @@ class Waste:
         count: how many recommendations.
         usd_month: what they are worth.
         gpu_h_month: GPU-hours per month.
-        owners: teams with the largest parts of it, and their parts in dollars a month; None without a team.
+        owners: teams and their parts in dollars a month, the largest first; None without a team.
     """
 
     kind: WasteClass

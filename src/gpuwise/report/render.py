@@ -194,6 +194,8 @@ _FILTERS = {
     "budget_subject": spending_wording.budget_subject,
     "spending_scope": spending_wording.scope,
     "budget_state": spending_wording.budget_state,
+    "cash": spending_wording.cash,
+    "waste_owners": spending_wording.waste_owners,
     "cause": spending_wording.cause,
     "measured_remark": spending_wording.measured_remark,
 }

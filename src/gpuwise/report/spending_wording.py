@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost, WeeklyReport
+from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, Waste, WeekCost, WeeklyReport
 from gpuwise.report.wording import day, moment, percent, usd
 
 _WEEK_D = 7
@@ -77,3 +77,23 @@ def change(weeks: Sequence[WeekCost]) -> str:
         return ""
     share = last.usd / before.usd - 1
     return f"{'+' if share >= 0 else ''}{share * 100:.1f} % to the week before"
+
+
+_OWNERS = 3
+
+
+def waste_owners(one: Waste) -> str:
+    """The teams with the largest parts of a class of waste: "ml $900, search $300, 2 others $50"."""
+    shown, rest = one.owners[:_OWNERS], one.owners[_OWNERS:]
+    parts = [f"{owner or 'no team'} {usd(amount)}" for owner, amount in shown]
+    if rest:
+        parts.append(f"{len(rest)} other{'s' if len(rest) != 1 else ''} {usd(sum(amount for _, amount in rest))}")
+    return ", ".join(parts)
+
+
+def cash(report: WeeklyReport) -> str:
+    """How much of the predicted saving is cash, and what the rest is."""
+    return (
+        f"Of {usd(report.predicted_usd_month)} a month, {usd(report.cash_usd_month)} is cash: nodes that are removed. "
+        "The rest is GPU time that becomes free: for others, or for cash when a node empties."
+    )
