@@ -1,4 +1,4 @@
-"""Two teams on one shared GPU, with a price change within the month: the bill equals one computed by hand.
+"""Two teams on one shared GPU, with a price change within the month: the bill equals the one computed here.
 
 The card is time-sliced between a pod of team red and one of team blue. It costs $4.00 an hour until Thursday, then
 $6.00. What each used of the card, its own part of it:
@@ -86,7 +86,7 @@ def asked(ledger, tmp_path, *arguments):
     return ran("cost", "--ledger", str(ledger), *window, *arguments, home=tmp_path)
 
 
-def test_the_bill_of_two_teams_is_the_one_computed_by_hand(ledger, tmp_path):
+def test_the_bill_of_two_teams_is_the_one_computed_above(ledger, tmp_path):
     found = json.loads(asked(ledger, tmp_path, "--by", "team", "-o", "json").stdout)
     assert {line["team"]: (line["usd"], line["gpu_h"]) for line in found["lines"]} == {
         "red": (576.00, pytest.approx(116.0)),
