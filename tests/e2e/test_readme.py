@@ -64,6 +64,9 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
         "report",
         "cost",
         "anomalies",
+        "energy",
+        "units",
+        "kpis",
         "pause",
         "wake",
         "patch",
@@ -73,4 +76,7 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
     assert "power_watts: idle" in outputs["explain"]
     assert "scale to 0" in outputs["plan"]
     assert "applied" in outputs["apply"]
+    assert "the boards alone (finops.pue is not set)" in outputs["energy"]
+    assert "sandbox / StatefulSet/forgotten / no known units" in outputs["units"]
+    assert "idle share" in outputs["kpis"]
     assert "undone" in outputs["undo"]

@@ -154,7 +154,7 @@ def measured_days_of(stays: list[Stay]) -> tuple[DayUse, ...]:
 
 @given(measured_fleets, st.booleans())
 def test_what_is_divided_by_use_sums_to_the_card(fleet, stated):
-    """Nobody's time and no board's energy is lost or counted twice, whoever is measured."""
+    """Nobody's time and no board's energy is lost or counted twice, however many pods are measured."""
     stays = {ref(number): tuple(some) for number, some in enumerate(fleet)}
     days = {one: measured_days_of(list(some)) for one, some in stays.items()}
     plain = {one: tuple(stay._replace(days=()) for stay in some) for one, some in stays.items()}

@@ -44,7 +44,7 @@ def test_what_is_not_measured_is_missing(sums):
         assert one.kwh is not None or one.kg_co2e is None
 
 
-def test_a_team_by_hand():
+def test_a_team_computed_step_by_step():
     """8 h at 300 W in a data centre with PUE 1.5: 3.6 kWh, at 0.1 kg: 0.36 kg. Of 10 h in another region, 5 h at 200 W:
     1.2 kWh at PUE 1.2, whose grid nobody knows."""
 

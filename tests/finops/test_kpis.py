@@ -1,4 +1,4 @@
-"""KPIs: by hand, and laws on random sums: shares are between 0 and 1, and what is not measured has a reason."""
+"""KPIs: worked examples, and laws on random sums: shares are between 0 and 1, and what is not measured has a reason."""
 
 import pytest
 from hypothesis import given
@@ -43,7 +43,7 @@ def values(sums, savings=()) -> dict[str, float | None]:
     return {one.name: one.value for one in found}
 
 
-def test_a_fleet_by_hand():
+def test_a_fleet_computed_step_by_step():
     """60 h used and 20 h idle of team ml, all measured at 0.5; 10 h of nobody's team on reserved nodes; 10 h free."""
     sums = [
         pods("ml", used=60.0, idle=20.0, sm=0.5, known=80.0),

@@ -1,4 +1,4 @@
-"""Two teams on one shared GPU, with a price change within the month: the bill equals one computed by hand.
+"""Two teams on one shared GPU, with a price change within the month: the bill equals the one computed here.
 
 The card is time-sliced between a pod of team red and one of team blue. It costs $4.00 an hour until Thursday, then
 $6.00. What each used of the card, its own part of it:
@@ -21,13 +21,17 @@ By request red would have 4 x 12 + (6 + 12) + 12 + 24 = 102 h instead of 116 h: 
 import json
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.cli.test_mistakes import ran
 from tests.finops.test_report import MONDAY, NEXT, PRICES, node, workload
 
 from gpuwise.finops import bill, daily_costs, days_of
+from gpuwise.finops.allocation import allocation
 from gpuwise.finops.period import Period
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.inventory import Inventory
@@ -86,7 +90,7 @@ def asked(ledger, tmp_path, *arguments):
     return ran("cost", "--ledger", str(ledger), *window, *arguments, home=tmp_path)
 
 
-def test_the_bill_of_two_teams_is_the_one_computed_by_hand(ledger, tmp_path):
+def test_the_bill_of_two_teams_is_the_one_computed_above(ledger, tmp_path):
     found = json.loads(asked(ledger, tmp_path, "--by", "team", "-o", "json").stdout)
     assert {line["team"]: (line["usd"], line["gpu_h"]) for line in found["lines"]} == {
         "red": (576.00, pytest.approx(116.0)),
@@ -136,3 +140,56 @@ def test_energy_of_the_card_is_divided_as_its_time_is(ledger, tmp_path):
     assert (found["total"]["kg_co2e"], found["total"]["unknown_kwh"]) == (None, pytest.approx(33.6 * 1.5))
     table = " ".join(ran("energy", *arguments, home=tmp_path).stdout.split())
     assert "PUE 1.5. Grid intensity: not known for any of these regions" in table
+
+
+@st.composite
+def a_pod(draw) -> tuple[str, int, int, list[float | None]]:
+    """A device, first and last hour, and what the pod used of the device on each day, where that was measured."""
+    first, last = sorted(draw(st.lists(st.integers(0, 7 * 24 - 1), min_size=2, max_size=2, unique=True)))
+    own = draw(st.lists(st.none() | st.sampled_from([0.0, 0.1, 0.5, 1.0]), min_size=7, max_size=7))
+    return draw(st.sampled_from(["GPU-1", "GPU-2"])), first, last + 1, own
+
+
+def hourly(name: str, one: tuple[str, int, int, list[float | None]]) -> DeviceSeries:
+    uuid, first, end, own = one
+    sm = np.full(7 * 24, NAN)
+    sm[first:end] = 0.5
+    used = np.repeat([NAN if day is None else day for day in own], 24)
+    return DeviceSeries(name, uuid, 0.5, "H100-80GB", "h0", {Signal.SM_ACTIVITY: sm, Signal.OWN_USE: used})
+
+
+@settings(max_examples=40)
+@given(st.lists(st.lists(a_pod(), min_size=1, max_size=3), min_size=1, max_size=3), st.integers(1, 6), st.data())
+def test_the_lines_of_any_shared_cards_sum_to_the_bill_whatever_the_price_was(teams, change, data):
+    """Every second in which a card has pods is paid for once, at the price of its day; the cents sum to the total."""
+    before, after = (data.draw(st.integers(1, 900)) / 100 for _ in range(2))
+    window = Window(MONDAY, NEXT, 3_600)
+    pairs = []
+    for number, pods in enumerate(teams):
+        one = replace(workload(f"w{number}", (), team=f"t{number}"), pods=())
+        series = UsageSeries(one.ref, window, tuple(hourly(f"p{at}", each) for at, each in enumerate(pods)))
+        pairs.append((one, score_series(series, ScoreSettings()).billed))
+    inventory = Inventory(NEXT, {"h0": node("h0", "H100-80GB", gpus=2)}, tuple(one for one, _ in pairs), {})
+    billed = {use.workload: use for _, use in pairs}
+
+    def seen(now_s: int, usd: float) -> Period:
+        prices = replace(PRICES, usd_per_gpu_h=dict.fromkeys(PRICES.usd_per_gpu_h, usd))
+        return Period(inventory, billed, prices, MONDAY, NEXT, now_s, listed=False)
+
+    with closing(SqliteLedger(Path(":memory:"))) as opened:
+        history = opened.costs()
+        for one in (seen(MONDAY + change * DAY_S + 3 * 3_600, before), seen(NEXT + DAY_S, after)):
+            history.record(days_of(one), daily_costs(one))
+        found = allocation(history.sums(("team",), MONDAY, NEXT), ("team",))
+        days = {day.day_s for day in history.days(MONDAY, NEXT)}
+    every = [pod for pods in teams for pod in pods]
+    usd = 0.0
+    for hour in range(7 * 24):
+        day_s = MONDAY + hour // 24 * DAY_S
+        held = {uuid for uuid, first, end, _ in every if first <= hour < end}
+        if day_s in days:
+            usd += len(held) * (before if hour // 24 < change else after)
+    lines = [line for line in found.lines if line.kind == "allocated"]
+    assert sum(line.cents for line in lines) == pytest.approx(usd * 100, abs=len(lines) + 1)
+    assert sum(line.cents or 0 for line in found.lines) == (found.total.cents or 0)
+    assert sum(line.shift_gpu_h for line in lines) == pytest.approx(0.0, abs=1e-6)

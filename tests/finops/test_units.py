@@ -1,4 +1,4 @@
-"""Unit economics: by hand, and laws on random rows: cost is conserved, and what is not known has no number."""
+"""Unit economics: worked examples, and laws on random rows: cost is conserved, and what is not known has no number."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def row(owner=CHAT, *, used=6.0, idle=2.0, usd=3.0, day=0, unit=None, worth=None
     return CostRow(day * 86_400, owner, Price("T4", usd_per_gpu_h=usd), time, Measures(**measured), unit, worth)
 
 
-def test_a_request_by_hand():
+def test_a_request_computed_step_by_step():
     """8 h at $3.00 for 12,000 requests: $0.002 each, $0.0015 without the 2 idle hours; 100 W for 8 h are 240 J each."""
     measured = {"powered_s": 8 * HOUR_S, "energy_j": 100.0 * 8 * HOUR_S}
     [line] = unit_costs([row(requests=12_000.0, worth=0.005, **measured)], ("project",))

@@ -1,5 +1,7 @@
 """What the bill measures beside time, counted per hour: power of the board, SM activity, own use of a shared device."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,30 +30,50 @@ def add_measures(rows: HourRows, device: DeviceSeries, grid: Grid) -> None:
         grid: of the samples.
     """
     hours = slice(rows.first_hour - grid.first_hour, rows.end_hour - grid.first_hour)
-    power, own = _known(device, Signal.POWER, grid), _known(device, Signal.OWN_USE, grid)
-    mean = _known(device, Signal.MEAN_POWER, grid)
+    power = _values(device, Signal.POWER, grid)
+    mean = _values(device, Signal.MEAN_POWER, grid)
     if mean is not None:
-        power = mean if power is None else np.where(np.isnan(mean), power, mean)
-    sm = _known(device, Signal.SM_ACTIVITY, grid)
-    # An hour without any sample of use is no row when it is counted alone: neither may it count here.
-    sampled = np.logical_or.reduce(rows.rows["seen"], axis=1)[:, None]
-    for table, total, number in ((power, "watts", "powered"), (sm, "sm", ""), (own, "own", "owned")):
-        if table is None:
-            continue
-        here = table[hours]
-        known = ~np.isnan(here) & sampled
-        rows.rows[total][:] = np.add.reduce(np.where(known, here, 0.0), axis=1)
-        if number:
-            rows.rows[number][:] = np.add.reduce(known, axis=1, dtype=np.uint16)
+        power = mean if power is None else _Values(np.where(np.isnan(mean.table), power.table, mean.table), whole=False)
+    _add(rows, "watts", "powered", power, hours)
+    _add(rows, "sm", None, _values(device, Signal.SM_ACTIVITY, grid), hours)
+    own = _values(device, Signal.OWN_USE, grid)
+    _add(rows, "own", "owned", None if own is None else _Values(own.table, whole=False), hours)
 
 
-def _known(device: DeviceSeries, signal: Signal, grid: Grid) -> Table | None:
-    """The values of a signal by hour, NaN where they are no samples; None without the signal."""
+class _Values(NamedTuple):
+    """The values of a signal by hour, NaN where they are no samples, and whether all are samples."""
+
+    table: Table
+    whole: bool
+
+
+def _values(device: DeviceSeries, signal: Signal, grid: Grid) -> _Values | None:
     column = device.samples.get(signal)
     if column is None:
         return None
-    valid = (column >= 0.0) & (column <= SIGNALS[signal].highest)
-    return grid.by_hour(np.where(valid, column, np.nan).astype(np.float64), np.nan)
+    highest, whole = SIGNALS[signal].highest, grid.steps == grid.hours * grid.per_hour
+    # Two passes over the values instead of six: nearly all devices have all their samples. False for NaN.
+    whole = whole and bool(np.minimum.reduce(column) >= 0.0 and np.maximum.reduce(column) <= highest)
+    if not whole:
+        column = np.where((column >= 0.0) & (column <= highest), column, np.nan)
+    return _Values(grid.by_hour(column.astype(np.float64, copy=False), np.nan), whole)
+
+
+def _add(rows: HourRows, total: str, number: str | None, values: _Values | None, hours: slice) -> None:
+    """Add the sums of a signal, and the number of its samples if `seen` does not have it."""
+    if values is None:
+        return
+    table = values.table[hours]
+    if values.whole:
+        rows.rows[total][:] = np.add.reduce(table, axis=1)
+        if number is not None:
+            rows.rows[number][:] = table.shape[1]
+        return
+    # An hour without any sample of use is no row when it is counted alone: neither may it count here.
+    known = ~np.isnan(table) & np.logical_or.reduce(rows.rows["seen"], axis=1)[:, None]
+    rows.rows[total][:] = np.add.reduce(np.where(known, table, 0.0), axis=1)
+    if number is not None:
+        rows.rows[number][:] = np.add.reduce(known, axis=1, dtype=np.uint16)
 
 
 def by_day(rows: HourRows) -> Table:
@@ -60,8 +82,10 @@ def by_day(rows: HourRows) -> Table:
     Args:
         rows: of a device.
     """
-    columns = (rows.rows[name][:, _SM] if name == "seen" else rows.rows[name] for name in DAILY)
-    table = np.stack([column.astype(np.float64) for column in columns], axis=1)
-    starts = np.maximum(0, np.arange(-(rows.first_hour % DAY_H), rows.hours, DAY_H))
+    start = rows.first_hour % DAY_H
+    days = -(-(start + rows.hours) // DAY_H)
+    table = np.zeros((days * DAY_H, len(DAILY)))
+    for at, name in enumerate(DAILY):
+        table[start : start + rows.hours, at] = rows.rows[name][:, _SM] if name == "seen" else rows.rows[name]
     # In sequence: a sum in pairs would depend on the memory layout of the rows.
-    return np.stack([np.add.accumulate(day, axis=0)[-1] for day in np.split(table, starts[1:])])
+    return np.add.accumulate(table.reshape(days, DAY_H, len(DAILY)), axis=1)[:, -1].copy()
