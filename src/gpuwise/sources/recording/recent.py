@@ -187,7 +187,9 @@ def _places(folder: Path, _changed_ns: int) -> Mapping[tuple[str, str], _Place]:
     for path in sorted(folder.glob("*.parquet")):
         try:
             written_ns, start = path.stat().st_mtime_ns, 0
-            for space, name, size_b, step_s, devices in json.loads(pq.read_metadata(path).metadata[INDEX]):
+            with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+                index = json.loads(file.metadata.metadata[INDEX])
+            for space, name, size_b, step_s, devices in index:
                 found[space, name] = _Place(path, written_ns, size_b, step_s, start, devices)
                 start += sum(rows for rows, *_ in devices)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):  # the pods' files have the same rows
