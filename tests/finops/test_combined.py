@@ -1,5 +1,6 @@
 """A report of several clusters: it sums to the reports of each, and what they share counts once."""
 
+import re
 from dataclasses import fields, replace
 
 import pytest
@@ -10,7 +11,7 @@ from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, WeekCost, WeeklyReport
 from gpuwise.model.use import Activity, HoursOfWeek
-from gpuwise.report import render_html, render_markdown, render_slack
+from gpuwise.report import render_html, render_markdown, render_slack, write_report
 
 BUDGET = BudgetStatus("research", "team ml", "2026-11", 100.0, 50.0, 10, 1.0, 90.0, 80.0, 95.0, "", None, "within")
 STEP = CostAnomaly("team ml", 0, 1.0, 2.0, 30.0, "more GPU time", None, "", 1.0)
@@ -89,3 +90,17 @@ def test_budgets_of_databases_of_their_own_have_the_name_of_the_cluster():
 def test_reports_that_do_not_belong_together_are_refused(changes, problem):
     with pytest.raises(InputError, match=problem):
         combined([of_cluster("east"), replace(of_cluster("west"), **changes)])
+
+
+def test_hostile_names_of_a_cluster_and_a_team_stay_text(tmp_path):
+    hostile = '<script>alert(1)</script>|[x](http://evil) ../../"=cmd'
+    parts = [of_cluster(name, selection=f"team {hostile}") for name in (hostile, "west")]
+    both = combined(parts)
+    html, markdown = render_html(both), render_markdown(both)
+    assert "<script>" not in html
+    assert "[x](http" not in markdown.replace("\\[", "")
+    found = write_report(both, tmp_path).html
+    assert found.parent == tmp_path
+    assert re.fullmatch(r"gpuwise-clusters-2026-W47-[a-z0-9-]+\.html", found.name)
+    other = combined([replace(one, selection="team b") for one in parts])
+    assert write_report(other, tmp_path).html != found
