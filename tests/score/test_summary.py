@@ -1,6 +1,5 @@
 """Summaries of closed days, and of today, added up."""
 
-
 import numpy as np
 from hypothesis import given
 from tests.series import STEP_S, WORKLOAD, device
