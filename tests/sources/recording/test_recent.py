@@ -134,7 +134,7 @@ def test_a_damaged_copy_is_not_used(tmp_path, damage):
     expected = read(usage, LAST_HOUR)
     for path in (tmp_path / "recent").glob("*/*.parquet"):
         path.write_bytes(path.read_bytes()[:-20] if damage is None else damage)
-        os.utime(path.parent)  # as if it had been written anew
+        os.utime(path.parent)  # as if the folder had been written again
     assert_equal(read(usage, LAST_HOUR), expected)
 
 
