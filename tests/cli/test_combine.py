@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.cli.test_mistakes import ran
+from tests.command import ran
 from tests.report.conftest import sample_report
 
 from gpuwise.report import write_report

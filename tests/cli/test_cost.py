@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from tests.cli.test_mistakes import ran
+from tests.command import ran
 from tests.finops.test_budgets import NOW_S, TODAY, daily, row, steady
 
 from gpuwise.cli.serve import cost_document

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cli.test_mistakes import ran
+from tests.command import ran
 from tests.finops.test_report import MONDAY
 
 from gpuwise.cli.csv_cells import safe

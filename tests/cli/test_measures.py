@@ -6,7 +6,7 @@ import json
 from contextlib import closing
 
 import pytest
-from tests.cli.test_mistakes import ran
+from tests.command import ran
 
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Measures, Owner, Price

@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.cli.test_mistakes import ran
+from tests.command import ran
 from tests.finops.test_report import MONDAY, NEXT, PRICES, node, workload
 
 from gpuwise.finops import bill, daily_costs, days_of

@@ -78,7 +78,7 @@ rows = st.lists(
         used=st.floats(0, 24),
         idle=st.floats(0, 24),
         usd=st.none() | st.floats(0.1, 9),
-        requests=st.none() | st.floats(0, 1e6),
+        requests=st.none() | st.just(0.0) | st.floats(1e-3, 1e6),
     ),
     max_size=8,
 )

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.cli.test_mistakes import ran
+from tests.command import ran
 from tests.prometheus_server import openmetrics
 
 from gpuwise.model.apis import ApiUse
