@@ -29,8 +29,8 @@ PRICES = PriceBook(
 NOW_S = 100 * 86_400
 
 
-def node(name="node-0", gpu="A100-80GB", capacity=CapacityType.ON_DEMAND, mig=None):
-    return Node(name, named(gpu), f"NVIDIA-{gpu}", 8, mig or {}, capacity, "eu-west-1", openness=Openness())
+def node(name="node-0", gpu="A100-80GB", capacity=CapacityType.ON_DEMAND, mig=None, zone=None):
+    return Node(name, named(gpu), f"NVIDIA-{gpu}", 8, mig or {}, capacity, "eu-west-1", zone, openness=Openness())
 
 
 def pod(name="chat-0", on="node-0", annotations=None):

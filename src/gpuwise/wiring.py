@@ -49,6 +49,7 @@ from gpuwise.sources.prices import read_prices
 if typing.TYPE_CHECKING:
     from gpuwise.delivery.senders import Senders
     from gpuwise.sources.past import Past
+    from gpuwise.sources.prometheus.gateways import GatewayUse
     from gpuwise.sources.prometheus.settings import PrometheusSettings
     from gpuwise.sources.prometheus.usage import PrometheusUsage
 
@@ -271,12 +272,21 @@ def cost_history(config: Config) -> Iterator[SqlCostHistory]:
         InputError: there is no ledger.
         LedgerError: its database cannot be read.
     """
-    if config.ledger.url is None and not config.ledger.path.exists():
-        hint = "run `gpuwise scan` first, or check --ledger and ledger.path"
-        raise InputError(f"there is no ledger {config.ledger.path}, which has the cost history", hint=hint)
+    must_exist(config)
     with closing(ledger_database(config)) as database:
         database.open()
         yield SqlCostHistory(database)
+
+
+def must_exist(config: Config) -> None:
+    """Refuse a file of the ledger that does not exist, which opening would create.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if config.ledger.url is None and not config.ledger.path.expanduser().exists():
+        hint = "run `gpuwise scan` first, or check --ledger, ledger.path or ledger.url"
+        raise InputError(f"there is no ledger {config.ledger.path}", hint=hint)
 
 
 def open_ledger(config: Config) -> SqlLedger:
@@ -312,6 +322,21 @@ def usage(config: Config) -> UsageSource:
 
         return RecordedUsage(config.recording.resolve())
     return prometheus(config)
+
+
+def gateway_use(config: Config) -> "GatewayUse":
+    """Return the reader of what AI gateways have counted.
+
+    Raises:
+        InputError: no Prometheus is configured.
+    """
+    if config.prometheus.url is None:
+        raise InputError(
+            "no Prometheus is configured, which has the metrics of a gateway", hint="give --prometheus URL"
+        )
+    from gpuwise.sources.prometheus.gateways import GatewayUse  # noqa: PLC0415 - httpx takes 0.2 s
+
+    return GatewayUse(_prometheus_settings(config))
 
 
 def prometheus(config: Config) -> "PrometheusUsage":

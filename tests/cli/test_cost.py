@@ -13,7 +13,7 @@ from tests.finops.test_budgets import NOW_S, TODAY, daily, row, steady
 from gpuwise.cli.serve import cost_document
 from gpuwise.config import Config, LedgerConfig
 from gpuwise.memory.ledger import SqliteLedger
-from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds
+from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner
 from gpuwise.model.errors import InputError
 from gpuwise.model.usage import DAY_S
 
@@ -135,3 +135,53 @@ def test_the_api_answers_what_the_command_prints(ledger, tmp_path):
     for by, window, spread in (("squad", "2026-11", "none"), ("team", "x", "none"), ("team", "2026-11", "some")):
         with pytest.raises(InputError):
             cost_document(config, by, window, spread)
+
+
+def test_coverage_of_required_tags_and_who_created_what_lacks_them(ledger, tmp_path):
+    config = tmp_path / "gpuwise.yaml"
+    config.write_text("finops: {required_tags: {team: [ml], project: []}}")
+    options = "--config", str(config), "--window", "30d"
+    found = json.loads(asked("tags", ledger, tmp_path, *options, "-o", "json").stdout)
+    team, project = found["coverage"]
+    assert (team["key"], project["key"], project["usd"]) == ("team", "project", 0)
+    assert team["total_usd"] - team["usd"] == len(HOSTILE) * 2
+    table = asked("tags", ledger, tmp_path, *options)
+    assert "its creator is not known" in table.stdout
+    assert "[red]x[/red]" in table.stdout
+
+
+def test_what_used_no_gpu_for_two_weeks_is_an_orphan_with_its_owner(tmp_path):
+    path, known = tmp_path / "ledger.db", [TODAY - back * DAY_S for back in range(40, 0, -1)]
+    price = daily(steady)[0].price
+    owner = Owner("lab", "Deployment/[red]old[/red]", team="ml", creator="ada")
+    busy, idle = GpuSeconds(used=86_400.0), GpuSeconds(idle=86_400.0)
+    costs = [CostRow(day_s, owner, price, busy if day_s < TODAY - 20 * DAY_S else idle) for day_s in known]
+    with closing(SqliteLedger(path)) as opened:
+        opened.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in known], costs)
+    config = tmp_path / "gpuwise.yaml"
+    config.write_text("finops: {known_owners: {team: [search]}}")
+    [found] = json.loads(asked("orphans", path, tmp_path, "--config", str(config), "-o", "json").stdout)
+    assert (found["name"], found["idle_d"], found["gone"]) == (["", "lab"], 20, ["team ml"])
+    table = asked("orphans", path, tmp_path, "--config", str(config), "--by", "workload").stdout
+    assert "lab/Deployment/[red]old[/red]" in table
+    assert "team ml, creator ada; idle for 20 days" in " ".join(table.split())
+    assert "No namespace" in asked("orphans", path, tmp_path, "--days", "30").stdout
+
+
+def test_tags_without_a_history_say_what_to_do(tmp_path):
+    with closing(SqliteLedger(tmp_path / "ledger.db")):
+        pass
+    found = asked("tags", tmp_path / "ledger.db", tmp_path)
+    assert found.returncode == 1
+    assert "run `gpuwise scan`" in found.stderr
+
+
+def test_a_cluster_that_stopped_is_said(tmp_path):
+    path, known = tmp_path / "ledger.db", [TODAY - back * DAY_S for back in range(20, 0, -1)]
+    for uid, days in (("uid-1", known), ("uid-2", known[:-3])):
+        with closing(SqliteLedger(path)) as opened:
+            opened.belongs_to(uid)
+            costs = [row(day_s, 1.0, team="ml") for day_s in days]
+            opened.costs().record([CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in days], costs)
+    table = asked("cost", path, tmp_path, "--window", "10d").stdout
+    assert "3 days are not complete yet" in " ".join(table.split())

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.cli.test_mistakes import ran
 from tests.finops.test_report import MONDAY
 
-from gpuwise.cli.focus_files import safe, write_csv, write_json, write_parquet
+from gpuwise.cli.csv_cells import safe
+from gpuwise.cli.focus_files import write_csv, write_json, write_parquet
 from gpuwise.cli.windows import days_of
 from gpuwise.finops.focus import COLUMNS, METRICS, OBJECTS, Account, focus_rows
 from gpuwise.memory.ledger import SqliteLedger

@@ -35,15 +35,39 @@ class Done:
 
 
 @pytest.fixture
-def gpuwise(tmp_path):
-    """Run `gpuwise ...` with its own ledger and without outside configuration; a variable that is None is unset."""
+def gpuwise(tmp_path, monkeypatch, capsys):
+    """Run `gpuwise ...` with its own ledger and without outside configuration; a variable that is None is unset.
+
+    It calls the entry point in the process of the test, because a process takes a second of CPU time to start.
+    """
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        monkeypatch.delenv(name)
+    for name, value in _own(tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments, env=None) -> Done:
+        with monkeypatch.context() as patched:
+            for name, value in (env or {}).items():
+                patched.delenv(name, raising=False) if value is None else patched.setenv(name, value)
+            patched.setattr(sys, "argv", ["gpuwise", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return Done(ended.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def gpuwise_process(tmp_path):
+    """As `gpuwise`, in a process of its own: for KUBECONFIG, which the client reads once, for Ray, and for signals."""
 
     def run(*arguments, env=None, timeout_s=600) -> Done:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
-        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db"), LEAD: NAMESPACE}
         done = subprocess.run(
             [GPUWISE, *map(str, arguments)],
-            env={name: value for name, value in (inherited | own | (env or {})).items() if value is not None},
+            env={
+                name: value for name, value in (inherited | _own(tmp_path) | (env or {})).items() if value is not None
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -55,21 +79,8 @@ def gpuwise(tmp_path):
     return run
 
 
-@pytest.fixture
-def gpuwise_here(tmp_path, monkeypatch, capsys):
-    """As `gpuwise`, without the second that a process takes to start: the same entry point, called in this one."""
-    for name in [name for name in os.environ if name.startswith(OURS)]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GPUWISE_LEDGER_PATH", str(tmp_path / "ledger.db"))
-
-    def run(*arguments) -> Done:
-        monkeypatch.setattr(sys, "argv", ["gpuwise", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Done(ended.value.code, *capsys.readouterr())
-
-    return run
+def _own(folder: Path) -> dict[str, str]:
+    return {"HOME": str(folder), "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), LEAD: NAMESPACE}
 
 
 def gpu_node(name, product="NVIDIA-A100-SXM4-80GB", capacity="on-demand", **more):

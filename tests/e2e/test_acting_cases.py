@@ -213,9 +213,9 @@ def test_static_pods_are_workloads_of_their_own(start_cluster, gpuwise, tmp_path
     }
 
 
-def test_the_kubeconfig_of_the_case_is_named_with_user_and_command(gpuwise):
+def test_the_kubeconfig_of_the_case_is_named_with_user_and_command(gpuwise_process):
     file = given_case("acting", "kubeconfig-exec-plugin") / "kubeconfig"
-    done = gpuwise("doctor", env={"KUBECONFIG": str(file)})
+    done = gpuwise_process("doctor", env={"KUBECONFIG": str(file)})
     (line,) = [one for one in done.out.splitlines() if " cluster: " in one]
     for part in ("failed", "not-installed-login", "user u", str(file), "install that program"):
         assert part in line

@@ -31,24 +31,22 @@ def test_an_unreachable_prometheus(gpuwise, kubeconfig):
 
 
 @NEEDS_PROMETHEUS
-def test_an_empty_prometheus(gpuwise_here, kubeconfig, start_prometheus):
-    done = gpuwise_here("scan", "--prometheus", start_prometheus(), "--kubeconfig", kubeconfig)
+def test_an_empty_prometheus(gpuwise, kubeconfig, start_prometheus):
+    done = gpuwise("scan", "--prometheus", start_prometheus(), "--kubeconfig", kubeconfig)
     one_line(done, "has no GPU metrics", "dcgm-exporter")
 
 
-def test_a_wrong_token(gpuwise_here, kubeconfig, tmp_path):
+def test_a_wrong_token(gpuwise, kubeconfig, tmp_path):
     token = tmp_path / "token"
     token.write_text("s3cret-but-wrong\n")
     with answering(empty_prometheus("right")) as url:
-        done = gpuwise_here("scan", "--prometheus", url, "--prometheus-token-file", token, "--kubeconfig", kubeconfig)
+        done = gpuwise("scan", "--prometheus", url, "--prometheus-token-file", token, "--kubeconfig", kubeconfig)
     one_line(done, "401", "check --prometheus-token-file")
     assert "s3cret" not in done.err
 
 
-def test_a_missing_token_file(gpuwise_here, kubeconfig):
-    done = gpuwise_here(
-        "scan", "--prometheus", "http://x", "--prometheus-token-file", "/none", "--kubeconfig", kubeconfig
-    )
+def test_a_missing_token_file(gpuwise, kubeconfig):
+    done = gpuwise("scan", "--prometheus", "http://x", "--prometheus-token-file", "/none", "--kubeconfig", kubeconfig)
     one_line(done, "/none", "prometheus.bearer_token_file")
 
 
@@ -62,44 +60,44 @@ BAD_PRICES = {
 
 
 @pytest.mark.parametrize("name", BAD_PRICES)
-def test_a_malformed_price_file(gpuwise_here, kubeconfig, tmp_path, name):
+def test_a_malformed_price_file(gpuwise, kubeconfig, tmp_path, name):
     text, *parts = BAD_PRICES[name]
     path = tmp_path / "prices.csv"
     path.write_text(f"gpu_type,capacity_type,usd_per_gpu_h\n{text}\n")
-    done = gpuwise_here("scan", "--prometheus", "http://127.0.0.1:9", "--prices", path, "--kubeconfig", kubeconfig)
+    done = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", "--prices", path, "--kubeconfig", kubeconfig)
     one_line(done, "prices.csv", *parts)
 
 
-def test_an_unknown_configuration_key(gpuwise_here, tmp_path):
+def test_an_unknown_configuration_key(gpuwise, tmp_path):
     path = tmp_path / "gpuwise.yaml"
     path.write_text("policy: {moed: enforce}\n")
-    one_line(gpuwise_here("scan", "--config", path), "gpuwise.yaml", "policy.moed", "did you mean policy.mode?")
+    one_line(gpuwise("scan", "--config", path), "gpuwise.yaml", "policy.moed", "did you mean policy.mode?")
 
 
-def test_a_corrupt_ledger_stops_before_anything_is_done(gpuwise_here, kubeconfig, tmp_path):
+def test_a_corrupt_ledger_stops_before_anything_is_done(gpuwise, kubeconfig, tmp_path):
     ledger = tmp_path / "ledger.db"
     ledger.write_bytes(b"\x00garbage" * 1000)
     before = ledger.read_bytes()
-    done = gpuwise_here(
+    done = gpuwise(
         "run", "--once", "--mode", "enforce", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig
     )
     one_line(done, "ledger.db is corrupt", "keep this file under another name")
     assert ledger.read_bytes() == before
 
 
-def test_no_source_of_usage(gpuwise_here):
-    one_line(gpuwise_here("scan"), "give --prometheus URL or --recording FOLDER")
+def test_no_source_of_usage(gpuwise):
+    one_line(gpuwise("scan"), "give --prometheus URL or --recording FOLDER")
 
 
-def test_an_unreachable_cluster(gpuwise_here, tmp_path):
+def test_an_unreachable_cluster(gpuwise, tmp_path):
     with emulated() as gone:
         kubeconfig = gone.write_kubeconfig(tmp_path / "kubeconfig")
-    done = gpuwise_here("scan", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
+    done = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
     one_line(done, "cannot reach the Kubernetes API", "check --kubeconfig")
 
 
-def test_a_missing_kubeconfig(gpuwise_here):
-    done = gpuwise_here("scan", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", "/none")
+def test_a_missing_kubeconfig(gpuwise):
+    done = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", "/none")
     one_line(done, "/none")
 
 
@@ -120,16 +118,16 @@ def test_a_missing_kubeconfig(gpuwise_here):
         (("scan", "--recording", "/none"), "/none"),
     ],
 )
-def test_a_mistake_on_the_command_line(gpuwise_here, arguments, part):
-    one_line(gpuwise_here(*arguments), part)
+def test_a_mistake_on_the_command_line(gpuwise, arguments, part):
+    one_line(gpuwise(*arguments), part)
 
 
 def test_an_exporter_without_its_library(gpuwise):
     one_line(gpuwise("exporter", "--nvml-library", "/none.so", "--listen", "127.0.0.1:0"), "/none.so")
 
 
-def test_doctor_shows_what_to_fix(gpuwise_here, kubeconfig):
-    done = gpuwise_here("doctor", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
+def test_doctor_shows_what_to_fix(gpuwise, kubeconfig):
+    done = gpuwise("doctor", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
     assert done.code == 1
     statuses = {line[9:].partition(":")[0]: line.split()[0] for line in done.out.splitlines()}
     assert [name for name, status in statuses.items() if status != "ok"] == ["usage"]

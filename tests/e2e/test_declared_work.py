@@ -51,7 +51,11 @@ def said(start_cluster, start_prometheus, gpuwise, tmp_path):
         url = start_prometheus(series=series(int(time.time())))
         with start_cluster([gpu_node("node-0"), of_namespace("ml"), trainer(metric)]) as cluster:
             config = str(cluster.write_kubeconfig(tmp_path / "config"))
-            env = {"GPUWISE_PROMETHEUS_URL": url, "KUBECONFIG": config, "GPUWISE_RECOMMEND_USD_PER_KWH": "0.2"}
+            env = {
+                "GPUWISE_PROMETHEUS_URL": url,
+                "GPUWISE_KUBERNETES_KUBECONFIG": config,
+                "GPUWISE_RECOMMEND_USD_PER_KWH": "0.2",
+            }
             return [gpuwise(*command, env=env) for command in commands]
 
     return run

@@ -15,6 +15,7 @@ from tests.e2e.conftest import GPUWISE
 from gpuwise.model.findings import Finding
 from gpuwise.report.wording import usd
 
+pytestmark = pytest.mark.xdist_group("demo")  # one worker makes the demo that they read
 CHROMIUM = shutil.which("chromium")
 
 
@@ -132,28 +133,28 @@ def test_a_browser_shows_the_report_without_errors_or_sideways_scrolling(demo, w
 
 
 # The last test, because it runs commands on the ledger that the other tests read.
-def test_its_last_lines_are_commands_that_can_be_pasted(demo, gpuwise, tmp_path):
+def test_its_last_lines_are_commands_that_can_be_pasted(demo, gpuwise_process, tmp_path):
     done, folder = demo
     lines = [shlex.split(line)[1:] for line in done.stderr.splitlines() if line.startswith(f"  {GPUWISE} ")]
     assert [line[0] for line in lines] == ["explain", "plan", "scan", "demo", "undo"]
     explain, plan, scan, api, undo = lines
     own = {"env": {"GPUWISE_LEDGER_PATH": None}}  # the configuration names the demo's ledger
-    explained = gpuwise(*explain, **own)
+    explained = gpuwise_process(*explain, **own)
     assert explained.code == 0, explained.err
     assert f"Do it      gpuwise apply {explain[1]}" in explained.out
-    planned = gpuwise(*plan, **own)
+    planned = gpuwise_process(*plan, **own)
     assert planned.code == 0, planned.err
     assert "was changed within the cool-down (CoolingDown)" in planned.out  # the ledger has the demo's actions
-    seen = gpuwise(*scan, **own)
+    seen = gpuwise_process(*scan, **own)
     assert seen.code == 0, seen.err
     assert re.match(r"demo, \d{4}-", seen.out)
-    alone = gpuwise(*undo, "--yes", **own)
+    alone = gpuwise_process(*undo, "--yes", **own)
     assert (alone.code, "cannot reach the Kubernetes API" in alone.err) == (1, True)
 
     for outcome in ("undone", "already undone"):  # the second time with the cluster that the first one saved
         with subprocess.Popen([GPUWISE, *api], stdout=subprocess.PIPE, text=True) as served:
             assert "The demo's cluster is at http://127.0.0.1:" in served.stdout.readline()
-            undone = gpuwise(*undo, "--yes", **own)
+            undone = gpuwise_process(*undo, "--yes", **own)
             served.send_signal(signal.SIGINT)
             assert served.wait(timeout=60) == 0
         assert undone.code == 0, undone.err

@@ -132,7 +132,7 @@ def test_a_failed_list_of_volumes_is_a_failure(gpuwise, cluster, tmp_path):
     assert checks["inventory"] == ("skipped", "the fleet could not be listed")
 
 
-def test_a_missing_credential_plugin_is_named(gpuwise, tmp_path):
+def test_a_missing_credential_plugin_is_named(gpuwise_process, tmp_path):
     """Case kubeconfig-exec-plugin: gpuwise continued as anonymous and reported missing rights (client python#1409)."""
     path = tmp_path / "kubeconfig"
     path.write_text("""
@@ -150,13 +150,13 @@ users:
       args: [token]
       interactiveMode: Never
 """)
-    done = gpuwise("doctor", env={"KUBECONFIG": str(path)})
+    done = gpuwise_process("doctor", env={"KUBECONFIG": str(path)})
     status, message = lines(done)["cluster"]
     assert status == "failed"
     assert "not-installed-login" in message
     assert "install that program" in message
     assert (done.code, done.err) == (1, "")
-    checks = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", env={"KUBECONFIG": str(path)})
+    checks = gpuwise_process("scan", "--prometheus", "http://127.0.0.1:9", env={"KUBECONFIG": str(path)})
     assert (checks.code, checks.err.count("\n")) == (1, 1)
     assert "not-installed-login" in checks.err
     assert "ERROR:root" not in checks.err

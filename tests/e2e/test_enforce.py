@@ -264,12 +264,12 @@ def ray_options(ray_head):
 
 
 @pytest.mark.xdist_group("ray")
-def test_ray_gives_the_same_results(cluster, options, gpuwise, tmp_path, ray_options):
-    here = gpuwise("scan", *options, "-o", "json").data
-    there = gpuwise("scan", *options, "-o", "json", "--executor", "ray").data
+def test_ray_gives_the_same_results(cluster, options, gpuwise_process, tmp_path, ray_options):
+    here = gpuwise_process("scan", *options, "-o", "json").data
+    there = gpuwise_process("scan", *options, "-o", "json", "--executor", "ray").data
     assert here == there
     assert not (tmp_path / ".ray").exists()  # the token of a local Ray cluster is removed with it
-    done = gpuwise("run", "--once", "--mode", "enforce", *options, **ray_options)
+    done = gpuwise_process("run", "--once", "--mode", "enforce", *options, **ray_options)
     assert done.code == 0, done.err
     assert get(cluster, "forgotten")["spec"]["replicas"] == 0
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome"]
@@ -338,9 +338,9 @@ def test_apply_reads_its_target_and_not_the_fleet(cluster, gpuwise, tmp_path):
 
 
 @pytest.mark.xdist_group("ray")
-def test_a_ray_cluster_is_joined_by_its_address(options, gpuwise, ray_options):
-    joined = gpuwise("scan", *options, "-o", "json", **ray_options)
-    assert joined.data == gpuwise("scan", *options, "-o", "json").data
+def test_a_ray_cluster_is_joined_by_its_address(options, gpuwise_process, ray_options):
+    joined = gpuwise_process("scan", *options, "-o", "json", **ray_options)
+    assert joined.data == gpuwise_process("scan", *options, "-o", "json").data
 
 
 def test_scan_shows_only_what_is_selected(options, gpuwise):

@@ -27,6 +27,7 @@ from gpuwise.wiring import loop
 # A Monday at 00:00 UTC, and an hour before, as in `gpuwise demo`.
 END_S = 1_779_062_400
 NOW_S = END_S - 3_600
+pytestmark = pytest.mark.xdist_group("engines")  # one worker scores the demo's fleet
 each_deciding = pytest.mark.parametrize("policy", tuple(deciding()), ids=lambda policy: policy.name)
 
 

@@ -249,7 +249,7 @@ class Day:
 
 
 @pytest.fixture
-def day(start_cluster, start_prometheus, postgresql_server, gpuwise_here, monkeypatch, tmp_path):
+def day(start_cluster, start_prometheus, postgresql_server, gpuwise, monkeypatch, tmp_path):
     fleet = [gpu_node("a100-0"), of_namespace("gpuwise"), *map(of_namespace, ("search", "sandbox", "prod"))]
     fleet += [
         deployment("chat", namespace="prod"),
@@ -279,7 +279,7 @@ def day(start_cluster, start_prometheus, postgresql_server, gpuwise_here, monkey
         }
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        yield Day(cluster, tmp_path, gpuwise_here, env)
+        yield Day(cluster, tmp_path, gpuwise, env)
 
 
 def test_the_day_goes_as_the_page_shows(day):

@@ -35,7 +35,7 @@ def idle_for_ten_days(now_s):
     )
 
 
-def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwise, tmp_path):
+def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwise_process, tmp_path):
     prometheus = start_prometheus(series=idle_for_ten_days(int(time.time())))
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
     outputs, ids = {}, {}
@@ -47,7 +47,7 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
         }
         for command in commands():
             arguments = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in command]
-            done = gpuwise(*arguments, *(["--yes"] if command[0] in ("apply", "undo") else []), env=env)
+            done = gpuwise_process(*arguments, *(["--yes"] if command[0] in ("apply", "undo") else []), env=env)
             assert done.code == 0, (command, done.err)
             outputs[command[0]] = done.out
             ids |= {found[:2]: found for found in re.findall(r"\b[ra]-[0-9a-f]{10}\b", done.out)}

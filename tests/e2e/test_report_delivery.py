@@ -66,9 +66,9 @@ def options(tmp_path_factory):
 
 
 @pytest.mark.parametrize("zone", W43)
-def test_a_week_of_any_zone_counts_its_own_seconds(gpuwise_here, monkeypatch, options, tmp_path, zone):
+def test_a_week_of_any_zone_counts_its_own_seconds(gpuwise, monkeypatch, options, tmp_path, zone):
     monkeypatch.setenv("GPUWISE_REPORT_TIME_ZONE", zone)
-    report = gpuwise_here("report", "--week", "2026-W43", *options, "-o", "json").data
+    report = gpuwise("report", "--week", "2026-W43", *options, "-o", "json").data
     start_s, end_s = map(at, W43[zone])
     assert (report["start_s"], report["end_s"], report["time_zone"]) == (start_s, end_s, zone)
     overlap_s = sum(max(0, min(end_s, last_s) - max(start_s, first_s)) for first_s, last_s in IDLE)
@@ -94,16 +94,16 @@ def test_a_week_of_any_zone_counts_its_own_seconds(gpuwise_here, monkeypatch, op
     assert [one["week"] for one in report["trend"]] == ["2026-W43"]
 
 
-def test_a_week_that_no_step_begins_with_is_an_error(gpuwise_here, monkeypatch, options):
+def test_a_week_that_no_step_begins_with_is_an_error(gpuwise, monkeypatch, options):
     monkeypatch.setenv("GPUWISE_REPORT_TIME_ZONE", "Asia/Kolkata")
-    done = gpuwise_here("report", "--week", "2026-W43", *options, "--step", 3600)
+    done = gpuwise("report", "--week", "2026-W43", *options, "--step", 3600)
     assert done.code == 1
     assert "does not begin and end with a step of 3600 s" in done.err
 
 
-def test_an_unknown_zone_is_an_error_that_names_the_key(gpuwise_here, monkeypatch, options):
+def test_an_unknown_zone_is_an_error_that_names_the_key(gpuwise, monkeypatch, options):
     monkeypatch.setenv("GPUWISE_REPORT_TIME_ZONE", "Europe/Atlantis")
-    done = gpuwise_here("report", *options)
+    done = gpuwise("report", *options)
     assert done.code == 1
     assert "GPUWISE_REPORT_TIME_ZONE: report.time_zone is 'Europe/Atlantis'" in done.err
 
@@ -140,7 +140,7 @@ def servers():
 
 
 @pytest.fixture
-def send(gpuwise_here, options, servers, monkeypatch, tmp_path):
+def send(gpuwise, options, servers, monkeypatch, tmp_path):
     """Run `gpuwise report --send` with both servers configured."""
     mail, hook = servers
     secret = tmp_path / "webhook-url"
@@ -150,10 +150,10 @@ def send(gpuwise_here, options, servers, monkeypatch, tmp_path):
     for name, value in given.items():
         monkeypatch.setenv(f"GPUWISE_REPORT_EMAIL_{name}", value)
     monkeypatch.setenv("GPUWISE_REPORT_SLACK_WEBHOOK_URL_FILE", str(secret))
-    return lambda *more: gpuwise_here("report", "--week", "2026-W43", *options, "--send", *more)
+    return lambda *more: gpuwise("report", "--week", "2026-W43", *options, "--send", *more)
 
 
-def test_the_report_is_sent_once(send, servers, gpuwise_here):
+def test_the_report_is_sent_once(send, servers, gpuwise):
     mail, hook = servers
     done = send()
     assert done.code == 0, done.err
@@ -169,7 +169,7 @@ def test_the_report_is_sent_once(send, servers, gpuwise_here):
     assert (len(mail.accepted), hook.requests) == (2, 1)
     assert send("--again").code == 0
     assert (len(mail.accepted), hook.requests) == (4, 2)
-    shown = gpuwise_here("ledger", "show", "--kind", "delivery", "-o", "json")
+    shown = gpuwise("ledger", "show", "--kind", "delivery", "-o", "json")
     what = [one["what"] for one in shown.data]
     assert what[:2] == [f"report of 2026-W43 to email ana@example.com: {status}" for status in ("begun", "sent")]
     assert len(what) == 12
@@ -190,7 +190,7 @@ def test_a_channel_that_fails_does_not_stop_the_other_one(send, servers):
     assert (len(mail.accepted), len(hook.posted)) == (2, 1)
 
 
-def test_a_week_that_has_not_ended_is_not_sent(gpuwise_here, options, servers, send):
+def test_a_week_that_has_not_ended_is_not_sent(gpuwise, options, servers, send):
     mail, hook = servers
     done = send("--week", "2026-W45")
     assert done.code == 1
@@ -206,42 +206,42 @@ def test_a_week_that_has_not_ended_is_not_sent(gpuwise_here, options, servers, s
         (("--pdf",), "--pdf writes a file, and no folder is named"),
     ],
 )
-def test_flags_that_lack_something_are_an_error(gpuwise_here, options, flags, problem):
-    done = gpuwise_here("report", *options, *flags)
+def test_flags_that_lack_something_are_an_error(gpuwise, options, flags, problem):
+    done = gpuwise("report", *options, *flags)
     assert done.code == 1
     assert problem in done.err
     assert "Traceback" not in done.err
 
 
-def test_without_chromium_a_pdf_is_an_error_with_a_hint(gpuwise_here, options, monkeypatch, tmp_path):
+def test_without_chromium_a_pdf_is_an_error_with_a_hint(gpuwise, options, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    done = gpuwise_here("report", *options, "--output-dir", tmp_path / "out", "--pdf")
+    done = gpuwise("report", *options, "--output-dir", tmp_path / "out", "--pdf")
     assert done.code == 1
     assert "needs Chromium" in done.err
     assert "install Debian's package chromium" in done.err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_chromium_that_fails_is_an_error_with_its_reason(gpuwise_here, options, monkeypatch, tmp_path):
+def test_a_chromium_that_fails_is_an_error_with_its_reason(gpuwise, options, monkeypatch, tmp_path):
     program = tmp_path / "chromium"
     program.write_text("#!/bin/sh\necho 'no usable sandbox' >&2\nexit 1\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    done = gpuwise_here("report", "--week", "2026-W43", *options, "--output-dir", tmp_path / "out", "--pdf")
+    done = gpuwise("report", "--week", "2026-W43", *options, "--output-dir", tmp_path / "out", "--pdf")
     assert done.code == 1
     assert "Chromium did not write" in done.err
     assert "no usable sandbox" in done.err
     assert (tmp_path / "out" / "gpuwise-2026-W43.html").exists()
 
 
-def test_the_report_is_written_as_pdf(gpuwise_here, options, tmp_path):
+def test_the_report_is_written_as_pdf(gpuwise, options, tmp_path):
     from gpuwise.delivery.pdf import installed
 
     try:
         installed()
     except InputError as error:
         pytest.skip(str(error))
-    done = gpuwise_here("report", "--week", "2026-W43", *options, "--output-dir", tmp_path / "out", "--pdf")
+    done = gpuwise("report", "--week", "2026-W43", *options, "--output-dir", tmp_path / "out", "--pdf")
     assert done.code == 0, done.err
     written = tmp_path / "out" / "gpuwise-2026-W43.pdf"
     content = written.read_bytes()

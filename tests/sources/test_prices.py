@@ -61,6 +61,7 @@ def test_an_unlabelled_node_is_priced_as_on_demand(tmp_path):
         ("L4,on-demand,3_500\n", ["line 2", "usd_per_gpu_h", "'3_500'"]),
         ("L4,on-demand,-0.1\n", ["line 2", "usd_per_gpu_h", "'-0.1'"]),
         ("L4,on-demand,nan\n", ["usd_per_gpu_h", "'nan'"]),
+        ("L4,on-demand,1e300\n", ["line 2", "usd_per_gpu_h", "'1e300'", "more than 100,000 US dollars"]),
         ("L4,on-demand,inf\n", ["usd_per_gpu_h", "'inf'"]),
         ("L4,on-demand,\n", ["usd_per_gpu_h", "''"]),
         ("L4,on-demand\n", ["usd_per_gpu_h", "''"]),

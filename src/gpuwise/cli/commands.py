@@ -41,6 +41,12 @@ COMMANDS = {
         "gpuwise.cli.anomalies",
         "Find lasting steps in the daily cost of teams or others, and their cause.",
     ),
+    "tags": ("gpuwise.cli.tags", "Show how much of the cost has the required tags, and who created what lacks them."),
+    "orphans": (
+        "gpuwise.cli.orphans",
+        "Find clusters, namespaces or workloads that have GPUs and have not used them for days.",
+    ),
+    "apis": ("gpuwise.cli.apis", "Show what external model APIs cost, by the metrics of LiteLLM or Envoy AI Gateway."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "export": ("gpuwise.cli.export", "Export the cost history as charges of FOCUS 1.3: CSV, JSON or Parquet."),
     "commitments": (

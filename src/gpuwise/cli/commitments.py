@@ -13,7 +13,6 @@ from rich.text import Text
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out, say
 from gpuwise.cli.help import command
-from gpuwise.cli.ledger import must_exist
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import history, now
 from gpuwise.config import Config
@@ -24,7 +23,7 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.usage import DAY_S
 from gpuwise.report import wording as written
 from gpuwise.sources.catalogue import read_catalogue
-from gpuwise.wiring import open_ledger, prices
+from gpuwise.wiring import must_exist, open_ledger, prices
 
 _NAMES = [field.name for field in dataclasses.fields(Commitment)]
 _TERMS = {1: "one-year", 3: "three-year"}

@@ -12,14 +12,17 @@ from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out
+from gpuwise.cli.csv_cells import safe
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import ledger_only, now
 from gpuwise.cli.windows import HELP, Days, days_of
 from gpuwise.config import Config
 from gpuwise.finops.allocation import Allocation, CostLine, Spread, allocation, gaps
+from gpuwise.finops.series import GONE_D, Calendar
 from gpuwise.model.cost import KEYS
 from gpuwise.model.errors import InputError
+from gpuwise.model.usage import DAY_S
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import date
 from gpuwise.wiring import cost_history
@@ -81,9 +84,9 @@ def allocated(config: Config, by: tuple[str, ...], window: str, spread: Spread, 
     """
     asked = days_of(window, at_s)
     with cost_history(config) as history:
-        known: dict[int, bool] = {}
-        for day in history.days(asked.start_s, asked.end_s):  # of each cluster
-            known[day.day_s] = known.get(day.day_s, True) and day.closed
+        days = history.days(asked.start_s - GONE_D * DAY_S, asked.end_s)  # of each cluster
+        calendar = Calendar.of(days)  # a day that one of them lacks is not complete
+        known = {day.day_s: calendar.at(day.day_s) is not None for day in days if day.day_s >= asked.start_s}
         if not known:
             raise InputError(
                 f"the cost history has no day of {asked.name}",
@@ -187,7 +190,7 @@ def _csv(found: Allocation, _asked: Days) -> None:
              "unpriced_gpu_h"]  # fmt: skip
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: show.safe_cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: safe(value) for name, value in row.items()} for row in rows)
 
 
 _WRITERS = {"table": _table, "json": _json, "csv": _csv}

@@ -14,7 +14,6 @@ import click
 from gpuwise.cli.console import err, say
 from gpuwise.cli.focus_files import TEXTS, write_parquet
 from gpuwise.cli.help import command
-from gpuwise.cli.ledger import must_exist
 from gpuwise.cli.options import ledger_only, now
 from gpuwise.cli.paths import FILE
 from gpuwise.cli.windows import HELP, Days, days_of
@@ -23,7 +22,7 @@ from gpuwise.finops.focus import Account, Cell, focus_rows, unpriced
 from gpuwise.memory.cost_history import SqlCostHistory
 from gpuwise.model.errors import InputError
 from gpuwise.sources.catalogue import CLOUDS, read_catalogue
-from gpuwise.wiring import open_ledger
+from gpuwise.wiring import must_exist, open_ledger
 
 _UNKNOWN = "unknown provider"
 

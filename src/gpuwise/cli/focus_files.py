@@ -7,21 +7,12 @@ from decimal import Decimal
 from itertools import islice
 from typing import IO, Any, BinaryIO
 
+from gpuwise.cli.csv_cells import safe
 from gpuwise.finops.focus import COLUMNS, COST_DIGITS, FINAL, METRICS, OBJECTS, Cell
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a cell begins that a spreadsheet computes, or that has an apostrophe already; the last four are of full width.
-
-Source: OWASP, "CSV Injection"."""
 
 _BATCH = 10_000
 _DECIMAL = 38
 """Digits of a decimal number in Parquet, 128 bits."""
-
-
-def safe(cell: str) -> str:
-    """Return a CSV cell that no spreadsheet computes: an apostrophe before it; without that it is the text again."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def number(value: Decimal) -> str:

@@ -16,14 +16,14 @@ from rich.text import Text
 
 from gpuwise.cli import show as shown
 from gpuwise.cli.console import err, out, say
+from gpuwise.cli.csv_cells import safe
 from gpuwise.cli.help import group
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.memory.ledger_audit import Entry, entries, problems
-from gpuwise.model.errors import InputError
-from gpuwise.wiring import ledger_database, open_ledger
+from gpuwise.wiring import ledger_database, must_exist, open_ledger
 
 KINDS = ("intent", "outcome", "directive", "term", "trigger", "delivery", "run")
 _UNITS_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -108,16 +108,6 @@ def show(
     _WRITERS[form](found)
 
 
-def must_exist(config: Config) -> None:
-    """Refuse a file that does not exist, which opening would create.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    if config.ledger.url is None and not config.ledger.path.expanduser().exists():
-        raise InputError(f"there is no ledger {config.ledger.path}", hint="check --ledger or ledger.url")
-
-
 def _table(found: Sequence[Entry]) -> None:
     columns = (Column("Row", right=True), Column("UTC"), Column("Kind"), Column("Actor"), Column("What"))
     rows = [_row(one) for one in found]
@@ -156,7 +146,7 @@ def _csv(found: Sequence[Entry]) -> None:
     names = ["seq", "at", *(field.name for field in dataclasses.fields(Entry) if field.name not in ("seq", "event"))]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({name: shown.safe_cell(cell) for name, cell in row.items()} for row in _flat(found))
+    writer.writerows({name: safe(cell) for name, cell in row.items()} for row in _flat(found))
 
 
 _WRITERS: dict[str, Callable[[Sequence[Entry]], None]] = {

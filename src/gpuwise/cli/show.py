@@ -9,6 +9,7 @@ import yaml
 from rich.text import Text
 
 from gpuwise.cli.console import out
+from gpuwise.cli.csv_cells import safe
 from gpuwise.cli.listing import Column, Row, listing, wrapped
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.profile import Limit
@@ -212,13 +213,4 @@ def _csv(report: WeeklyReport) -> None:
     names = [field.name for field in dataclasses.fields(WorkloadCost)]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: safe_cell(cell) for name, cell in to_plain(cost).items()} for cost in report.workloads)
-
-
-def safe_cell(value: object) -> object:
-    """Return a CSV cell that a spreadsheet does not take for a formula (OWASP, CSV injection): with a quote before it.
-
-    Args:
-        value: a text of somebody else, or a number.
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    writer.writerows({name: safe(cell) for name, cell in to_plain(cost).items()} for cost in report.workloads)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from gpuwise.finops.waste import MOST_OWNERS
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.report import (
@@ -19,6 +20,8 @@ from gpuwise.model.report import (
     DataQuality,
     FleetDay,
     TeamCost,
+    Waste,
+    WasteClass,
     WeekCost,
     WeeklyReport,
 )
@@ -71,6 +74,8 @@ def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
         trend=_grouped((week for one in parts for week in one.trend), lambda week: week.start_s, _week),
         budgets=_budgets(parts),
         anomalies=_anomalies(parts),
+        waste=_waste(one for part in parts for one in part.waste),
+        cash_usd_month=sum(one.cash_usd_month for one in parts),
         measured=_sorted((one for part in parts for one in part.measured), lambda one: -one.since_s),
         hours=_hours([one.hours for one in parts if one.hours is not None]),
         activity=_activity([one.activity for one in parts if one.activity is not None]),
@@ -156,6 +161,22 @@ def _teams(every: Iterable[TeamCost]) -> tuple[TeamCost, ...]:
         for name, members in groups.items()
     ]
     return tuple(sorted(teams, key=lambda one: (-(one.cost_usd or 0.0), -one.saving_usd_month, one.team or "")))
+
+
+def _waste(every: Iterable[Waste]) -> tuple[Waste, ...]:
+    """The classes of all clusters; of their owners, those that each cluster names."""
+    groups: dict[WasteClass, list[Waste]] = {}
+    for one in every:
+        groups.setdefault(one.kind, []).append(one)
+    found = []
+    for kind, members in groups.items():
+        owners: dict[str | None, float] = {}
+        for owner, usd_month in (part for one in members for part in one.owners):
+            owners[owner] = owners.get(owner, 0.0) + usd_month
+        most = sorted(owners.items(), key=lambda one: (-one[1], one[0] or ""))[:MOST_OWNERS]
+        count, usd_month = sum(one.count for one in members), _total(members, "usd_month")
+        found.append(Waste(kind, count, usd_month, _total(members, "gpu_h_month"), tuple(most)))
+    return tuple(sorted(found, key=lambda one: (-one.usd_month, -one.gpu_h_month, one.kind)))
 
 
 def _known(amounts: Iterable[float | None]) -> float | None:

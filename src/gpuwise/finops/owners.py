@@ -67,6 +67,7 @@ def owner_of(ref: WorkloadRef, workload: Workload | None, namespace: Namespace |
         namespace=ref.namespace,
         workload=None if ref.kind == DELETED else f"{ref.kind}/{ref.name}",
         endpoint=ref.name if serves else None,
+        creator=_one_line("" if workload is None else workload.creator) or None,
         **named,
     )
 

@@ -8,6 +8,8 @@ from gpuwise.finops.notes import failures_of, notes_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload, sampling
+from gpuwise.finops.waste import waste_of
+from gpuwise.model.changes import FreeNode
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, DataQuality, WeeklyReport, WorkloadCost
 
@@ -61,6 +63,8 @@ def compile_report(
         blockers=tuple(blockers),
         applied_usd_month=applied_usd_month(actions),
         activity=activity(period),
+        waste=waste_of(recommendations, period.inventory.by_ref()),
+        cash_usd_month=sum(one.saving.usd_month for one in recommendations if isinstance(one.change, FreeNode)),
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gpuwise.model.cost import CostDay, CostSum
 from gpuwise.model.usage import DAY_S
 
-_GONE_D = 14
+GONE_D = 14
 """Days without a record after which a cluster is gone; until then its cost of these days is missing, and not 0."""
 Floats = NDArray[np.float64]
 Keys = tuple[str | int | None, ...]
@@ -37,7 +37,7 @@ class Calendar:
             closed[day.day_s] = closed.get(day.day_s, True) and day.closed
             clusters[day.day_s] += 1
         for day_s in sorted(closed):
-            most = max(clusters[at] for at in range(day_s - _GONE_D * DAY_S, day_s + 1, DAY_S))
+            most = max(clusters[at] for at in range(day_s - GONE_D * DAY_S, day_s + 1, DAY_S))
             closed[day_s] = closed[day_s] and clusters[day_s] == most
         whole = sorted(day_s for day_s, complete in closed.items() if complete)
         if not whole:

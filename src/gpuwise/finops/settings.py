@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gpuwise.finops.apis import TokenPrice
 from gpuwise.finops.owners import TAGS
 from gpuwise.model.cost import KEYS
 
@@ -14,6 +15,7 @@ FLEET, UNALLOCATED = "fleet", "unallocated"
 
 _ANY_SUBJECT = f"^({'|'.join((FLEET, UNALLOCATED, *KEYS))})$"
 _ANY_TAG = f"^({'|'.join(TAGS)})$"
+_OWNER = "^(team|user|creator)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,19 @@ class FinopsSettings:
     tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(default_factory=dict)
     """Labels or annotations that name an allocation key (organisation, team, project, model, user, phase), before the
     usual ones."""
+
+    required_tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(
+        default_factory=lambda: {"team": ()}
+    )
+    """Allocation keys that GPU time must have, with their allowed values; an empty list allows every value. `gpuwise
+    tags` shows what they cover, and who created what lacks them."""
+
+    api_prices: Mapping[str, TokenPrice] = field(default_factory=dict)
+    """Prices of external models by the name that is requested, for gateways that count tokens: `gpuwise apis`."""
+
+    known_owners: Mapping[Annotated[str, Field(pattern=_OWNER)], tuple[str, ...]] = field(default_factory=dict)
+    """The teams, users or creators that exist; others are gone, and `gpuwise orphans` says so. Without a list, all are
+    known."""
 
     budgets: tuple[Budget, ...] = ()
     """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""

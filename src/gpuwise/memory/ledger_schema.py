@@ -26,7 +26,7 @@ def _costs(number: str, truth: str) -> tuple[str, ...]:
         number: type of 64-bit floating-point numbers.
         truth: type of true and false.
     """
-    keys = ("namespace", "workload", "organisation", "team", "project", "model", "user", "endpoint", "phase",
+    keys = ("namespace", "workload", "organisation", "team", "project", "model", "user", "endpoint", "phase", "creator",
             "gpu_type", "capacity_type", "region", "zone")  # fmt: skip
     named = ", ".join(f"key_{name} text" for name in keys)
     classes = ("used", "idle", "outside", "unallocated", "unknown", "stranded")

@@ -15,6 +15,7 @@ class Owner(NamedTuple):
         organisation, team, project, model, user: as the tagging policy finds them in labels and annotations.
         endpoint: name of the endpoint that the workload serves; None if it serves none.
         phase: "experiment", "training" or "inference".
+        creator: who created the workload, as its objects say: a person, a tool, a ServiceAccount.
     """
 
     namespace: str | None = None
@@ -26,6 +27,7 @@ class Owner(NamedTuple):
     user: str | None = None
     endpoint: str | None = None
     phase: str | None = None
+    creator: str | None = None
 
 
 NOBODY = Owner()

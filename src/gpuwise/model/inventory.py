@@ -242,6 +242,7 @@ class Workload:
         more_requests: what one replica requests of further resources, as a sidecar's MIG slice beside whole GPUs.
         activator: what starts it at its next request, with the field that has the wait: "spec.cooldownPeriod of
             ScaledObject/chat"; "" if nothing of that kind was found.
+        creator: who created it, as far as its objects say so: a person, a tool, a ServiceAccount; "" if they do not.
     """
 
     ref: WorkloadRef
@@ -261,6 +262,7 @@ class Workload:
     unknown_request: str = ""
     more_requests: tuple[GpuRequest, ...] = ()
     activator: str = ""
+    creator: str = ""
 
     @cached_property
     def active_pods(self) -> tuple[Pod, ...]:

@@ -81,11 +81,11 @@ class Recommendation:
         created_s: when it was made.
         expires_s: when it becomes too old to use.
         etag: digest of the content; it changes with the numbers and texts of the evidence.
-        claims: uids of the workloads, and names of the nodes, whose GPU time it counts; a plan has at most one
-            recommendation per claim.
+        claims: uids of the workloads, and names of the nodes, whose GPU time it counts, and the free slices that it
+            needs ("node/resource#number"); a plan has at most one recommendation per claim.
         observed_s: length of the data behind it, seconds; None if it is not based on usage.
-        shared_claims: uids and names that recommendations which were planned together share: a plan has several of
-            these, or one recommendation that claims the name alone.
+        shared_claims: uids and names that recommendations which were planned together, or need the same node, share: a
+            plan has several of these, or one recommendation that claims the name alone.
     """
 
     id: str

@@ -1,6 +1,7 @@
 """The weekly report as data; HTML, Markdown and JSON are three views of it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -287,6 +288,35 @@ class MeasuredSaving:
     why_none: str = ""
 
 
+class WasteClass(StrEnum):
+    """How GPU time is wasted."""
+
+    FORGOTTEN = "forgotten"
+    UNCALLED = "nobody calls it"
+    OVERSIZED = "larger than needed"
+    FULL_PRICE = "interruptible at full price"
+    UNFILLED = "nodes and cards that are not filled"
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """The open recommendations of one class of waste.
+
+    Attributes:
+        kind: the class.
+        count: how many recommendations.
+        usd_month: what they are worth.
+        gpu_h_month: GPU-hours per month.
+        owners: teams with the largest parts of it, and their parts in dollars a month; None without a team.
+    """
+
+    kind: WasteClass
+    count: int
+    usd_month: float
+    gpu_h_month: float
+    owners: tuple[tuple[str | None, float], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterCost:
     """The bill of one cluster in a report of several.
@@ -345,6 +375,9 @@ class WeeklyReport:
         anomalies: lasting steps in the cost of teams, over these clusters, that began in the last four weeks, largest
             first.
         measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
+        waste: the open recommendations by class of waste, the most expensive first.
+        cash_usd_month: of `predicted_usd_month`, what the bill falls by without any further change: nodes that are
+            removed. The rest is GPU time that becomes free for others.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
         hours: allocated time by hour of the week; None if nothing was allocated.
         activity: allocated time by how active the GPUs were; None if nothing was allocated.
@@ -383,3 +416,5 @@ class WeeklyReport:
     activity: Activity | None = None
     spending_clusters: int = 1
     clusters: tuple[ClusterCost, ...] = ()
+    waste: tuple[Waste, ...] = ()
+    cash_usd_month: float = 0.0

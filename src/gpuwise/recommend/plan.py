@@ -1,6 +1,6 @@
 """Runs all methods on all workloads and nodes, and selects the best plan among changes that exclude each other."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.model.findings import Finding
@@ -23,7 +23,8 @@ from gpuwise.recommend.methods.pod_pending import place_pending, waiting_workloa
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
-from gpuwise.recommend.selection import best_plan, claimed_by, superseded_by
+from gpuwise.recommend.selection import best_plan, claimed_by, rank, superseded_by
+from gpuwise.recommend.targets import Targets
 
 METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     idle_shutdown,  # unused: saves all of its cost
@@ -75,7 +76,8 @@ class Advice:
 def recommend(fleet: Fleet) -> Advice:
     """Run all methods on every workload that has a profile and on every node, and select the best plan.
 
-    A plan has at most one recommendation for the same GPU time, so that its savings never exceed the bill.
+    A plan has at most one recommendation for the same GPU time, so that its savings never exceed the bill, and for the
+    same free slice, so that all of it can be done.
 
     Args:
         fleet: the fleet.
@@ -84,8 +86,9 @@ def recommend(fleet: Fleet) -> Advice:
     results += [item for method in FLEET_METHODS for item in _decided_for_fleet(method, fleet)]
     unknown = {one.ref: one.unknown_request for one in fleet.inventory.workloads if one.unknown_request}
     results = [_requested(_known(item, fleet.unread_nodes), unknown) for item in results]
-    recommended = [item for item in results if isinstance(item, Recommendation)]
-    blocked = [item for item in results if isinstance(item, Blocked)]
+    targeted = _targeted([item for item in results if isinstance(item, Recommendation)], fleet)
+    recommended = [item for item in targeted if isinstance(item, Recommendation)]
+    blocked = [item for item in (*results, *targeted) if isinstance(item, Blocked)]
     blocked += [Blocked(item.ref, "observe", Reason.UNREADABLE_OBJECT, item.problem) for item in fleet.inventory.unread]
     chosen = best_plan(recommended)
     by_claim = claimed_by(chosen)
@@ -149,6 +152,18 @@ def _requested(item: Recommendation | Blocked, unknown: Mapping[WorkloadRef, str
     if why is None:
         return item
     return Blocked(item.workload, item.change.kind, Reason.INSUFFICIENT_DATA, why, item.evidence)
+
+
+def _targeted(items: Sequence[Recommendation], fleet: Fleet) -> list[Recommendation | Blocked]:
+    """The recommendations with the claims of their targets, in the same order; an error, as a blocked change."""
+    targets = Targets(fleet, frozenset(claim for item in items for claim in item.claims))
+    found: dict[int, Recommendation | Blocked] = {}
+    for item in sorted(items, key=rank):
+        try:
+            found[id(item)] = targets.claimed_by(item)
+        except Exception as error:  # noqa: BLE001 - as above
+            found[id(item)] = Blocked(item.workload, item.change.kind, Reason.METHOD_FAILED, _error(error))
+    return [found[id(item)] for item in items]
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Blocked:

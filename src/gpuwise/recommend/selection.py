@@ -14,11 +14,12 @@ _MOST_WORK = 100_000
 def best_plan(recommended: Sequence[Recommendation]) -> list[Recommendation]:
     """Choose the recommendations with the highest total saving of which no two count the same GPU time.
 
-    Each recommendation claims workloads and nodes; of those with the same claim at most one is chosen, and none beside
-    those that share the claim. Every GPU-hour is counted once, so the savings of a plan never exceed the bill: those
-    that share a claim were planned together, and each counts a node of its own. Recommendations that exclude others are
-    chosen together, with an integer program unless one claim is common to all (set packing; HiGHS proves the optimum,
-    unless it reaches the limit of its search).
+    Each recommendation claims workloads, nodes and free slices; of those with the same claim at most one is chosen, and
+    none beside those that share the claim. Every GPU-hour is counted once, so the savings of a plan never exceed the
+    bill, and every free slice is given once (`targets`). Those that share a claim were planned together, where each
+    counts a node of its own, or need the same node to stay. Recommendations that exclude others are chosen together,
+    with an integer program unless one claim is common to all (set packing; HiGHS proves the optimum, unless it reaches
+    the limit of its search).
 
     Args:
         recommended: all recommendations.
@@ -26,14 +27,14 @@ def best_plan(recommended: Sequence[Recommendation]) -> list[Recommendation]:
     Returns:
         The chosen ones, largest saving first.
     """
-    ordered = sorted(recommended, key=_rank)
+    ordered = sorted(recommended, key=rank)
     chosen: list[Recommendation] = []
     for group in _groups(ordered):
         chosen += [group[0]] if _exclusive(group) else _packed(group)
-    return sorted(chosen, key=_rank)
+    return sorted(chosen, key=rank)
 
 
-def _rank(item: Recommendation) -> tuple[float, float, int, str]:
+def rank(item: Recommendation) -> tuple[float, float, int, str]:
     """Sort by the highest saving; ties by the higher low end, then by the lower risk."""
     return -item.saving.usd_month, -item.saving.low_usd_month, item.risk, item.id
 
@@ -138,4 +139,4 @@ def superseded_by(item: Recommendation, chosen: Mapping[str, Sequence[Recommenda
     """
     alone = (one for claim in item.claims for one in chosen.get(claim, ()))
     shared = (one for claim in item.shared_claims for one in chosen.get(claim, ()) if claim in one.claims)
-    return min((*alone, *shared), key=_rank)
+    return min((*alone, *shared), key=rank)

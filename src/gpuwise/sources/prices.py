@@ -30,6 +30,8 @@ _COLUMNS = ("gpu_type", "capacity_type")
 _DOLLARS, _PRICE = "usd_per_gpu_h", "price_per_gpu_h"
 _PLACE = ("region", "zone")
 _ALL = "all"
+_MOST_USD = 100_000.0
+"""Above it a price is a typing error: the most expensive node costs some hundred dollars an hour."""
 
 
 class _Known(NamedTuple):
@@ -144,7 +146,10 @@ def _dollars(row: Row, rates: Mapping[str, float]) -> float:
     if code not in rates:
         hint = f"add {code} to the file of `rates`, or convert the price to US dollars"
         raise InputError(f"{row.where}: there is no exchange rate of {code}", hint=hint)
-    return row.amount(column, "write an amount per GPU and hour, such as 6.88; 0 for no cost") * rates[code]
+    usd = row.amount(column, "write an amount per GPU and hour, such as 6.88; 0 for no cost") * rates[code]
+    if usd > _MOST_USD:
+        row.refuse(column, f"it is more than {_MOST_USD:,.0f} US dollars for one GPU and hour")
+    return usd
 
 
 def _discounted(found: Mapping[Place, _Known], given: PricingSettings) -> Iterator[tuple[Place, _Known, float]]:

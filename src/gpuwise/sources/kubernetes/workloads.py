@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gpuwise.model.inventory import Unread, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
@@ -16,6 +16,7 @@ from gpuwise.model.ownership import (
     job_owners,
 )
 from gpuwise.model.ports import Object
+from gpuwise.sources.kubernetes.creators import creator_of, marks
 from gpuwise.sources.kubernetes.listings import GROUPS
 from gpuwise.sources.kubernetes.pods import controller_of, epoch_s, pod_of
 from gpuwise.sources.kubernetes.requested import Requested, Requests, shares_card
@@ -91,11 +92,15 @@ def workloads_of(
             if _of_pod(item, requests) is not None:
                 _climb("Pod", item, owners, found).pods.append(item)
     workloads: list[Workload] = []
+    namespaces = {item["metadata"]["name"]: marks(item["metadata"]) for item in objects.get("Namespace", [])}
     for one in found.values():
         with reading(one.kind, one.item, unreadable, nodes=_nodes(one)):
             if one.problem is not None:
                 raise ValueError(one.problem)
-            workloads.append(_workload(one, objects, requests=requests, volumes=volumes))
+            made = _workload(one, objects, requests=requests, volumes=volumes)
+            marked = namespaces.get(made.ref.namespace, ())
+            creator = creator_of(one.item, one.pods, marked, gitops_owners(one.item["metadata"]))
+            workloads.append(replace(made, creator=creator))
     return tuple(sorted(workloads, key=lambda workload: workload.ref))
 
 

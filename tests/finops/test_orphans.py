@@ -1,0 +1,67 @@
+"""What has had GPUs for days and used none."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuwise.finops.orphans import Use, orphans
+from gpuwise.model.cost import CostSum, GpuSeconds
+
+DAY_S = 86_400
+LAST_S = 20_000 * DAY_S
+
+
+def use(*days: GpuSeconds | None, usd: float | None = 2.0, **owners: str) -> Use:
+    """The days until the last one; None without GPUs."""
+    first_s = LAST_S - (len(days) - 1) * DAY_S
+    sums = {}
+    for at, time in enumerate(days):
+        if time is not None:
+            money = GpuSeconds(used=time.capacity / 3600 * (usd or 0.0))
+            sums[first_s + at * DAY_S] = CostSum((), time, money, GpuSeconds() if usd is not None else time)
+    return Use(sums, {key: frozenset([name]) for key, name in owners.items()})
+
+
+IDLE, BUSY = GpuSeconds(idle=2.0 * DAY_S), GpuSeconds(used=0.1 * DAY_S, idle=1.9 * DAY_S)
+UNKNOWN = GpuSeconds(idle=1.0 * DAY_S, unknown=1.0 * DAY_S)
+
+
+def test_days_without_use_are_counted_with_the_owner_and_the_money():
+    [found] = orphans({("", "lab"): use(BUSY, IDLE, IDLE, IDLE, team="ml")}, LAST_S, 3, {})
+    assert (found.idle_d, found.gpus, found.owner, found.gone) == (3, 2.0, "team ml", ())
+    assert (found.last_use_s, found.first_day_s) == (LAST_S - 3 * DAY_S, LAST_S - 3 * DAY_S)
+    assert found.usd == pytest.approx(3 * 48 * 2.0)
+    assert found.usd_month == pytest.approx(2 * 730 * 2.0)
+
+
+def test_an_owner_that_the_settings_do_not_know_is_gone():
+    known = {"team": ["search"]}
+    [found] = orphans({("", "lab"): use(IDLE, team="ml", user="ada")}, LAST_S, 1, known)
+    assert found.gone == ("team ml",)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        (IDLE, IDLE, BUSY),  # used on the last day
+        (IDLE, IDLE, UNKNOWN),  # not measured: it may have been used
+        (IDLE, IDLE, None),  # it has no GPU any more
+        (IDLE, BUSY, IDLE),  # for one day only
+    ],
+)
+def test_what_is_used_not_measured_or_gone_is_not_forgotten(days):
+    assert orphans({("", "lab"): use(*days)}, LAST_S, 2, {}) == ()
+
+
+def test_never_used_and_without_a_price():
+    [found] = orphans({("", "lab"): use(IDLE, IDLE, usd=None)}, LAST_S, 2, {})
+    assert (found.last_use_s, found.usd, found.usd_month) == (None, None, None)
+
+
+@given(st.lists(st.sampled_from([IDLE, BUSY, UNKNOWN, None]), min_size=1, max_size=8), st.integers(0, 7))
+def test_less_data_never_forgets_more(days, at):
+    """A day that was not measured, in place of any other, makes no run of idle days longer."""
+    at %= len(days)
+    before = orphans({("x",): use(*days)}, LAST_S, 1, {})
+    after = orphans({("x",): use(*days[:at], UNKNOWN, *days[at + 1 :])}, LAST_S, 1, {})
+    assert sum(one.idle_d for one in after) <= sum(one.idle_d for one in before)
