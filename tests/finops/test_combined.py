@@ -9,7 +9,7 @@ from tests.report.conftest import sample_report
 from gpuwise.finops.combined import combined
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.errors import InputError
-from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, WeekCost, WeeklyReport
+from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, Waste, WasteClass, WeekCost, WeeklyReport
 from gpuwise.model.use import Activity, HoursOfWeek
 from gpuwise.report import render_html, render_markdown, render_slack, write_report
 
@@ -90,6 +90,18 @@ def test_budgets_of_databases_of_their_own_have_the_name_of_the_cluster():
 def test_reports_that_do_not_belong_together_are_refused(changes, problem):
     with pytest.raises(InputError, match=problem):
         combined([of_cluster("east"), replace(of_cluster("west"), **changes)])
+
+
+def test_classes_of_waste_sum_and_name_the_largest_owners():
+    parts = [
+        of_cluster(
+            name, cash_usd_month=5.0, waste=(Waste(WasteClass.OVERSIZED, 2, 30.0, 60.0, (("a", usd), ("b", 10.0))),)
+        )
+        for name, usd in (("east", 20.0), ("west", 5.0))
+    ]
+    both = combined(parts)
+    assert both.waste == (Waste(WasteClass.OVERSIZED, 4, 60.0, 120.0, (("a", 25.0), ("b", 20.0))),)
+    assert both.cash_usd_month == 10.0
 
 
 def test_hostile_names_of_a_cluster_and_a_team_stay_text(tmp_path):

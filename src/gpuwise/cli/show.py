@@ -15,7 +15,7 @@ from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import WeeklyReport, WorkloadCost
-from gpuwise.report import render_html
+from gpuwise.report import blocked_groups, render_html
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
 
@@ -200,13 +200,13 @@ def _title(name: str, count: int, most: int) -> str:
 
 def blocked(items: Sequence[Blocked]) -> Text:
     """List what blocked changes: each reason in plain words, with its count."""
-    groups, title = written.blocked(items), "Blocked, by reason"
+    groups, title = blocked_groups.blocked(items), "Blocked, by reason"
     text = Text(title if groups else f"{title}: nothing", style="dim")
     size = max((len(str(group.count)) for group in groups), default=0)
     for group in groups:
         lines = wrapped(f"{reason(group.code)} ({group.reason})", out.width, indent=size + 4)
         text.append(f"\n  {group.count:>{size}}  " + "\n".join(lines).lstrip())
-    fine = ", ".join(f"{reason(group.code)} {group.count}" for group in written.nothing_to_do(items))
+    fine = ", ".join(f"{reason(group.code)} {group.count}" for group in blocked_groups.nothing_to_do(items))
     if fine:
         text.append("\n" + "\n".join(wrapped(f"No change needed: {fine}.", out.width, indent=2)))
     return text

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report import charts, flow, pattern_wording, spending_wording, wording
+from gpuwise.report import blocked_groups, charts, flow, pattern_wording, spending_wording, wording
 from gpuwise.report.extracts import Extracts
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
@@ -141,8 +141,8 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "advice": wording.advice(report)[:_TOP_ACTIONS],
         "advised": len(wording.advice(report)),
         "extracts": Extracts.of(report),
-        "blocked": wording.blocked(report.blocked),
-        "nothing_to_do": wording.nothing_to_do(report.blocked),
+        "blocked": blocked_groups.blocked(report.blocked),
+        "nothing_to_do": blocked_groups.nothing_to_do(report.blocked),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import Action, TeamCost, WeeklyReport
-from gpuwise.report import spending_wording, wording
+from gpuwise.report import blocked_groups, spending_wording, wording
 from gpuwise.report.extracts import by_state
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
@@ -131,7 +131,7 @@ def _done(one: Action) -> str:
 
 
 def _blocked(report: WeeklyReport) -> Iterator[str]:
-    for group in wording.blocked(report.blocked):
+    for group in blocked_groups.blocked(report.blocked):
         example = group.examples[0]
         where = _plain(f"{example.workload.namespace or example.workload.kind}/{example.workload.name}")
         yield f"• {reason(group.code)}: {group.count}, such as {where}"
