@@ -62,14 +62,16 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
         "undo",
         "run",
         "report",
-        "cost",
-        "anomalies",
-        "energy",
-        "units",
-        "kpis",
         "pause",
         "wake",
         "patch",
+        "cost",
+        "anomalies",
+        "energy",
+        "tags",
+        "orphans",
+        "units",
+        "kpis",
     ]
     assert "3 GPU series from dcgm" in outputs["doctor"]
     assert "sandbox/StatefulSet/forgotten" in outputs["scan"]
@@ -79,4 +81,6 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
     assert "the boards alone (finops.pue is not set)" in outputs["energy"]
     assert "sandbox / StatefulSet/forgotten / no known units" in outputs["units"]
     assert "idle share" in outputs["kpis"]
+    assert "sandbox/StatefulSet/forgotten" in outputs["tags"]
+    assert "No namespace has GPUs that it has not used for 14 days" in outputs["orphans"]  # the history has ten days
     assert "undone" in outputs["undo"]

@@ -1,21 +1,16 @@
-"""What the cost history says: budgets, lasting steps, and the trend of the last weeks, for the CLI and the report."""
+"""Budgets, lasting steps, the last weeks and measured savings, from the cost history."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gpuwise.finops import anomaly, causes
-from gpuwise.finops import kpis as finops_kpis
-from gpuwise.finops import units as finops_units
 from gpuwise.finops.budgets import HISTORY_S, status
 from gpuwise.finops.forecast import TooShort
 from gpuwise.finops.measured import BEFORE_D, applied
 from gpuwise.finops.measured import measured as finops_measured
-from gpuwise.finops.orphans import Orphan, Use
-from gpuwise.finops.orphans import orphans as find_orphans
 from gpuwise.finops.series import Calendar, by_keys, usd_by_day
-from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget, UnitValue
-from gpuwise.finops.tagging import WORKLOAD, Seen, Tagging, name_of, tagged
+from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.cost import KEYS, CostSum, GpuSeconds
@@ -23,19 +18,10 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.moment import month_of
 from gpuwise.model.ports import CostHistory
 from gpuwise.model.recommendation import Recommendation
-from gpuwise.model.report import BudgetStatus, CostAnomaly, Kpi, MeasuredSaving, WeekCost
+from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost
 from gpuwise.model.usage import DAY_S
 
 _DETAIL = ("namespace", "workload", "gpu_type", "region")
-_FIRST_SEEN_S = 91 * DAY_S
-"""How far back the first day of a workload is looked for, and the days without use of what is forgotten: 13 weeks."""
-_OWNERS = ("team", "user", "creator")
-ORPHAN_LEVELS: Mapping[str, tuple[str, ...]] = {
-    "cluster": ("cluster",),
-    "namespace": ("cluster", "namespace"),
-    "workload": ("cluster", "namespace", "workload"),
-}
-"""What may be forgotten, with the keys that name it."""
 
 
 def weeks(history: CostHistory, until_s: int, team: str | None = None) -> tuple[WeekCost, ...]:
@@ -189,124 +175,3 @@ def measured(
         for one, ref in zip(actions, refs, strict=True)
     ]
     return tuple(reversed(found))
-
-
-def tagging(history: CostHistory, required: Mapping[str, Sequence[str]], since_s: int, until_s: int) -> Tagging:
-    """The cost of a period by the tagging policy.
-
-    Args:
-        history: daily cost.
-        required: the allowed values of each required key.
-        since_s: midnight of the first day, epoch seconds.
-        until_s: midnight after the last one.
-
-    Raises:
-        InputError: no day of the period is in the history.
-    """
-    if not history.days(since_s, until_s):
-        hint = "run `gpuwise scan` with this ledger first: it adds the days of its look-back"
-        raise InputError("the cost history has no day of the window", hint=hint)
-    seen: dict[tuple[str, str], Seen] = {}
-    for one in history.sums(("day", *WORKLOAD, "creator"), min(since_s, until_s - _FIRST_SEEN_S), until_s):
-        day_s, cluster, namespace, workload, creator = one.keys
-        key = str(cluster or ""), name_of(namespace, workload)
-        before = seen.setdefault(key, Seen(int(day_s or 0)))
-        if creator is not None and creator not in before.creators:
-            seen[key] = replace(before, creators=(*before.creators, str(creator)))
-    return tagged(history.sums((*WORKLOAD, *required), since_s, until_s), required, seen)
-
-
-def orphans(
-    history: CostHistory, by: str, least_d: int, known: Mapping[str, Sequence[str]], now_s: int
-) -> tuple[Orphan, ...]:
-    """What has had GPUs on each of the last complete days and used none.
-
-    Args:
-        history: daily cost.
-        by: one of `ORPHAN_LEVELS`.
-        least_d: days without use from which it counts.
-        known: the owners that exist, by key.
-        now_s: epoch seconds.
-    """
-    keys = ORPHAN_LEVELS[by]
-    first_s = now_s - now_s % DAY_S - _FIRST_SEEN_S
-    closed = [day.day_s for day in history.days(first_s, now_s) if day.closed]
-    if not closed:
-        return ()
-    until_s = max(closed) + DAY_S
-    days: defaultdict[tuple[str, ...], dict[int, CostSum]] = defaultdict(dict)
-    owners: defaultdict[tuple[str, ...], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for one in history.sums((*keys, "day"), first_s, until_s):
-        if not one.nobody:
-            days[_named(one.keys[:-1])][int(one.keys[-1] or 0)] = one
-    for one in history.sums((*keys, *_OWNERS), first_s, until_s):
-        for key, value in zip(_OWNERS, one.keys[len(keys) :], strict=True):
-            if value is not None:
-                owners[_named(one.keys[: len(keys)])][key].add(str(value))
-    uses = {
-        name: Use(of_day, {key: frozenset(names) for key, names in owners[name].items()})
-        for name, of_day in days.items()
-    }
-    return find_orphans(uses, until_s - DAY_S, least_d, known)
-
-
-def _named(keys: Sequence[str | int | None]) -> tuple[str, ...]:
-    return tuple("" if key is None else str(key) for key in keys)
-
-
-def kpis(
-    history: CostHistory,
-    attempts: tuple[Sequence[Intent], Sequence[Outcome]],
-    since_s: int,
-    end_s: int,
-    until_s: int,
-    tool_usd_month: float | None = None,
-) -> tuple[Kpi, ...]:
-    """The KPIs of a period.
-
-    Args:
-        history: daily cost.
-        attempts: the actions of the period with their outcomes, oldest first.
-        since_s: midnight at which it begins, epoch seconds.
-        end_s: first second after it.
-        until_s: only days before this instant count for savings.
-        tool_usd_month: what gpuwise itself costs in a month, None if that is not known.
-    """
-    saved = measured(history, *attempts, until_s)
-    tool_usd = None if tool_usd_month is None else tool_usd_month * (min(end_s, until_s) - since_s) / _MONTH_S
-    return finops_kpis.kpis(history.sums(finops_kpis.BY, since_s, end_s), saved, tool_usd)
-
-
-def returns(
-    history: CostHistory, values: Sequence[UnitValue], since_s: int, end_s: int
-) -> tuple[finops_units.ValueReturn, ...]:
-    """The return of each declared monthly value: of the days of the period that are in the history.
-
-    Args:
-        history: daily cost.
-        values: declared values.
-        since_s: midnight at which the period begins, epoch seconds.
-        end_s: first second after it.
-    """
-    counted_s = sum({day.day_s: day.until_s - day.from_s for day in history.days(since_s, end_s)}.values())
-    pairs = [
-        (one, list(history.sums((one.by,), since_s, end_s, {one.by: {one.value}})))
-        for one in values
-        if one.usd_month is not None
-    ]
-    return finops_units.returns(pairs, counted_s / _MONTH_S)
-
-
-_MONTH_S = 365.25 / 12 * DAY_S
-
-
-def unserved(history: CostHistory, since_s: int, end_s: int) -> tuple[finops_units.Unserved, ...]:
-    """Spend of a period on models that no endpoint has served until its end.
-
-    Args:
-        history: daily cost.
-        since_s: midnight at which the period begins, epoch seconds.
-        end_s: first second after it.
-    """
-    ever = history.sums(("model", "endpoint"), 0, end_s)
-    return finops_units.unserved(history.sums(("model",), since_s, end_s), ever)

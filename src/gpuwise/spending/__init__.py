@@ -1,0 +1,22 @@
+"""What the cost history says, for the CLI, the service and the report.
+
+`budgets` has budgets, lasting steps, weeks and measured savings, `owners` tags and what was forgotten, `measures` KPIs
+and returns.
+"""
+
+from gpuwise.spending.budgets import anomalies, budgets, measured, weeks
+from gpuwise.spending.measures import kpis, returns, unserved
+from gpuwise.spending.owners import ORPHAN_LEVELS, orphans, tagging
+
+__all__ = [
+    "ORPHAN_LEVELS",
+    "anomalies",
+    "budgets",
+    "kpis",
+    "measured",
+    "orphans",
+    "returns",
+    "tagging",
+    "unserved",
+    "weeks",
+]
