@@ -178,7 +178,7 @@ def test_the_queries_of_a_scan_are_made(gpuwise, cluster, tmp_path, start_promet
     assert (status, "pods with fewer devices than they request: acting/chat" in problem) == ("warning", True)
 
 
-def test_the_delivery_of_the_report_is_checked_and_nothing_is_sent(gpuwise_here, tmp_path):
+def test_the_delivery_of_the_report_is_checked_and_nothing_is_sent(gpuwise, tmp_path):
     config, url = tmp_path / "gpuwise.yaml", tmp_path / "url"
     with mail_server() as mail, webhook_server() as hook:
         url.write_text(hook.url)
@@ -186,12 +186,12 @@ def test_the_delivery_of_the_report_is_checked_and_nothing_is_sent(gpuwise_here,
                  "recipients": ["a@example.com"]}  # fmt: skip
         written = {"report": {"email": email, "slack": {"webhook_url_file": str(url)}}}
         config.write_text(json.dumps(written))
-        checks = lines(gpuwise_here("doctor", "--config", config))
+        checks = lines(gpuwise("doctor", "--config", config))
         assert checks["report delivery"] == ("ok", "e-mail to 1 address, Slack")
         assert checks["report by e-mail"][0] == checks["report to Slack"][0] == "ok"
         assert (mail.accepted, hook.posted) == ([], [])
-    checks = lines(gpuwise_here("doctor", "--config", config))
+    checks = lines(gpuwise("doctor", "--config", config))
     assert checks["report by e-mail"][0] == checks["report to Slack"][0] == "failed"
     url.unlink()
-    status, text = lines(gpuwise_here("doctor", "--config", config))["report delivery"]
+    status, text = lines(gpuwise("doctor", "--config", config))["report delivery"]
     assert (status, "report.slack.webhook_url_file" in text) == ("failed", True)

@@ -31,27 +31,20 @@ def _costs(number: str, truth: str) -> tuple[str, ...]:
     named = ", ".join(f"key_{name} text" for name in keys)
     classes = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
     times = ", ".join(f"{name}_s {number} NOT NULL" for name in classes)
+    # NULL is what was not measured.
+    measures = ("powered_s", "energy_j", "sm_known_s", "sm_s", "shared_s", "by_use_s", "shift_s", "requests", "work")
+    measured = ", ".join(f"{name} {number}" for name in (*measures, "unit_usd"))
     return (
         f"""CREATE TABLE IF NOT EXISTS cost_days (
     cluster text NOT NULL, day_s bigint NOT NULL, from_s bigint NOT NULL, until_s bigint NOT NULL,
     closed {truth} NOT NULL, PRIMARY KEY (cluster, day_s)
 )""",
         f"""CREATE TABLE IF NOT EXISTS costs (
-    cluster text NOT NULL, day_s bigint NOT NULL, nobody {truth} NOT NULL, {named}, usd_per_gpu_h {number}, {times}
+    cluster text NOT NULL, day_s bigint NOT NULL, nobody {truth} NOT NULL, {named}, usd_per_gpu_h {number}, {times},
+    {measured}, work_unit text
 )""",
         "CREATE INDEX IF NOT EXISTS costs_by_day ON costs (cluster, day_s)",
     )
-
-
-def _measures(number: str) -> tuple[str, ...]:
-    """What the cost history knows of GPU time beside its price; NULL, which is not measured, in earlier rows.
-
-    Args:
-        number: type of 64-bit floating-point numbers.
-    """
-    names = ("powered_s", "energy_j", "sm_known_s", "sm_s", "shared_s", "by_use_s", "shift_s", "requests", "work")
-    columns = (*(f"{name} {number}" for name in names), "work_unit text", f"unit_usd {number}")
-    return tuple(f"ALTER TABLE costs ADD COLUMN {column}" for column in columns)
 
 
 _SQLITE = (
@@ -96,7 +89,6 @@ BEGIN
 END""",  # noqa: S608 - constants
     ),
     _costs("REAL", "INTEGER"),
-    _measures("REAL"),
 )
 
 _POSTGRESQL = (
@@ -138,7 +130,6 @@ END $$""",  # noqa: S608 - constants
 WHEN (NEW.kind IN ('intent', 'outcome')) EXECUTE FUNCTION keep_open_intents()""",
     ),
     _costs("double precision", "boolean"),
-    _measures("double precision"),
 )
 MIGRATIONS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 """The statements of each migration, by database; its number is its place, from 1."""

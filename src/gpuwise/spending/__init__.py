@@ -1,7 +1,7 @@
 """What the cost history says, for the CLI, the service and the report.
 
 `budgets` has budgets, lasting steps, weeks and measured savings, `owners` tags and what was forgotten, `measures` KPIs
-and returns.
+and returns. Forbidden here: reading usage.
 """
 
 from gpuwise.spending.budgets import anomalies, budgets, measured, weeks
