@@ -51,7 +51,9 @@ def report(
     """
     fleet = loop.observe(now_s)
     members = None if team is None else members_of(fleet, team, Tags(loop.settings.finops.tags))
-    found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
+    # Predicted is what was open in the week or the one after it, in which people read the report.
+    found = tuple(one for one in _open(loop.ledger) if one.created_s < window.end_s + WEEK_S)
+    blocked = tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
     unwritten = tuple(_recorded(loop, survey, now_s))
@@ -183,7 +185,7 @@ def budgets(ledger: Ledger, asked: Sequence[Budget], now_s: int) -> tuple[Budget
 def _kpis(loop: Pipeline, end_s: int, until_s: int) -> tuple[Kpi, ...]:
     """The KPIs of the UTC week of the report, with the savings of its actions until its end."""
     since_s = end_s - WEEK_S
-    attempts, tool = loop.ledger.attempts(since_s=since_s), loop.settings.finops.tool_usd_month
+    attempts, tool = loop.ledger.attempts(since_s=until_s - _MEASURED_S), loop.settings.finops.tool_usd_month
     return spending.kpis(loop.ledger.costs(), attempts, since_s, end_s, until_s, tool)
 
 

@@ -154,7 +154,7 @@ def test_what_used_no_gpu_for_two_weeks_is_an_orphan_with_its_owner(tmp_path):
     table = asked("orphans", path, tmp_path, "--config", str(config), "--by", "workload").stdout
     assert "lab/Deployment/[red]old[/red]" in table
     assert "team ml, creator ada; idle for 20 days" in " ".join(table.split())
-    assert "No namespace" in asked("orphans", path, tmp_path, "--days", "30").stdout
+    assert "No namespace has GPUs that it is known" in asked("orphans", path, tmp_path, "--days", "30").stdout
 
 
 def test_tags_without_a_history_say_what_to_do(tmp_path):

@@ -87,7 +87,7 @@ def test_a_declared_value_gives_a_return(ledger, tmp_path):
     worth = json.dumps(
         {"finops": {"values": [
             {"value": HOSTILE[1], "usd_per_unit": 0.1, "unit": "request"},
-            {"by": "team", "value": HOSTILE[2], "usd_month": 3652.5},
+            {"by": "team", "value": HOSTILE[2], "usd_month": 3650},
         ]}}
     )  # fmt: skip
     settings.write_text(worth)

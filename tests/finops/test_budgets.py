@@ -1,5 +1,6 @@
 """Budgets, lasting steps and the trend, from a cost history on a real database."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from tests.finops.test_report import recommendation
 from gpuwise import spending
 from gpuwise.finops.settings import Budget
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import FreeNode
 from gpuwise.model.cost import NOBODY, CostDay, CostRow, GpuSeconds, Owner, Price
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
@@ -125,7 +127,17 @@ def test_recommendations_about_the_subject_that_keep_the_month_within_its_budget
         [others, of(2, "train", 300.0), of(3, "train", 600.0), of(4, "train", 50.0)],
     )
     assert found.remedies == ("r-3",)
-    assert found.remedies_usd == pytest.approx(600 * 7.5 / (365.25 / 12))
+    assert found.remedies_usd == pytest.approx(600 * 7.5 / (730 / 24))
+
+
+@pytest.mark.parametrize("by", ["fleet", "unallocated"])
+def test_the_bill_of_the_fleet_falls_only_where_a_node_goes(by):
+    stopped = recommendation(1, WorkloadRef("apps", "Deployment", "chat", "u"), 9_000.0)
+    freed = replace(recommendation(2, WorkloadRef("", "Node", "node-0", "n"), 600.0), change=FreeNode(()))
+    pods = daily(steady)
+    free = [CostRow(one.day_s, NOBODY, one.price, GpuSeconds(unallocated=36e5)) for one in pods]
+    found = only(history([*pods, *free]), Budget("all", 100.0, by), [stopped, freed])
+    assert found.remedies == (freed.id,)
 
 
 def test_without_enough_history_there_is_no_forecast_and_it_says_why():

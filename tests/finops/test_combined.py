@@ -9,7 +9,7 @@ from tests.report.conftest import sample_report
 from gpuwise.finops.combined import combined
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.errors import InputError
-from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, Waste, WasteClass, WeekCost, WeeklyReport
+from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, Kpi, Waste, WasteClass, WeekCost, WeeklyReport
 from gpuwise.model.use import Activity, HoursOfWeek
 from gpuwise.report import render_html, render_markdown, render_slack, write_report
 
@@ -116,3 +116,12 @@ def test_hostile_names_of_a_cluster_and_a_team_stay_text(tmp_path):
     assert re.fullmatch(r"gpuwise-clusters-2026-W47-[a-z0-9-]+\.html", found.name)
     other = combined([replace(one, selection="team b") for one in parts])
     assert write_report(other, tmp_path).html != found
+
+
+def test_what_does_not_add_up_is_left_out():
+    """KPIs are shares, and a week that one cluster lacks is not complete."""
+    week = WeekCost("2026-W19", 1_778_457_600, 7, 10.0, 1.0, 1.0, 0.0, 10.0, 0.0)
+    kpi = Kpi("idle share", 0.2, "of the cost")
+    both = combined([of_cluster("east", trend=(week,), kpis=(kpi,)), of_cluster("west", trend=(), kpis=(kpi,))])
+    assert both.kpis == ()
+    assert [(one.usd, one.days) for one in both.trend] == [(10.0, 0)]

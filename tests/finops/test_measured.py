@@ -40,7 +40,7 @@ def test_a_stop_saves_what_the_same_weekdays_cost_before():
     """100 hours of 2 dollars on each day, none since: 20 whole days of 200 dollars."""
     found = measured(used("train", lambda back: 100.0 if back > 20 else 0.0), action(1, "train", 21))["a-1"]
     assert (found.days, found.saved_usd) == (20, pytest.approx(4_000))
-    assert found.predicted_usd == pytest.approx(6_000 / (365.25 / 12) * 20)
+    assert found.predicted_usd == pytest.approx(6_000 / (730 / 24) * 20)
     assert found.low_usd == found.high_usd == pytest.approx(4_000)
 
 

@@ -1,5 +1,7 @@
 """What has had GPUs for days and used none."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def use(*days: GpuSeconds | None, usd: float | None = 2.0, **owners: str) -> Use
         if time is not None:
             money = GpuSeconds(used=time.capacity / 3600 * (usd or 0.0))
             sums[first_s + at * DAY_S] = CostSum((), time, money, GpuSeconds() if usd is not None else time)
-    return Use(sums, {key: frozenset([name]) for key, name in owners.items()})
+    return Use(sums, LAST_S, {key: frozenset([name]) for key, name in owners.items()})
 
 
 IDLE, BUSY = GpuSeconds(idle=2.0 * DAY_S), GpuSeconds(used=0.1 * DAY_S, idle=1.9 * DAY_S)
@@ -27,7 +29,7 @@ UNKNOWN = GpuSeconds(idle=1.0 * DAY_S, unknown=1.0 * DAY_S)
 
 
 def test_days_without_use_are_counted_with_the_owner_and_the_money():
-    [found] = orphans({("", "lab"): use(BUSY, IDLE, IDLE, IDLE, team="ml")}, LAST_S, 3, {})
+    [found] = orphans({("", "lab"): use(BUSY, IDLE, IDLE, IDLE, team="ml")}, 3, {})
     assert (found.idle_d, found.gpus, found.owner, found.gone) == (3, 2.0, "team ml", ())
     assert (found.last_use_s, found.first_day_s) == (LAST_S - 3 * DAY_S, LAST_S - 3 * DAY_S)
     assert found.usd == pytest.approx(3 * 48 * 2.0)
@@ -36,7 +38,7 @@ def test_days_without_use_are_counted_with_the_owner_and_the_money():
 
 def test_an_owner_that_the_settings_do_not_know_is_gone():
     known = {"team": ["search"]}
-    [found] = orphans({("", "lab"): use(IDLE, team="ml", user="ada")}, LAST_S, 1, known)
+    [found] = orphans({("", "lab"): use(IDLE, team="ml", user="ada")}, 1, known)
     assert found.gone == ("team ml",)
 
 
@@ -50,11 +52,11 @@ def test_an_owner_that_the_settings_do_not_know_is_gone():
     ],
 )
 def test_what_is_used_not_measured_or_gone_is_not_forgotten(days):
-    assert orphans({("", "lab"): use(*days)}, LAST_S, 2, {}) == ()
+    assert orphans({("", "lab"): use(*days)}, 2, {}) == ()
 
 
 def test_never_used_and_without_a_price():
-    [found] = orphans({("", "lab"): use(IDLE, IDLE, usd=None)}, LAST_S, 2, {})
+    [found] = orphans({("", "lab"): use(IDLE, IDLE, usd=None)}, 2, {})
     assert (found.last_use_s, found.usd, found.usd_month) == (None, None, None)
 
 
@@ -62,6 +64,27 @@ def test_never_used_and_without_a_price():
 def test_less_data_never_forgets_more(days, at):
     """A day that was not measured, in place of any other, makes no run of idle days longer."""
     at %= len(days)
-    before = orphans({("x",): use(*days)}, LAST_S, 1, {})
-    after = orphans({("x",): use(*days[:at], UNKNOWN, *days[at + 1 :])}, LAST_S, 1, {})
+    before = orphans({("x",): use(*days)}, 1, {})
+    after = orphans({("x",): use(*days[:at], UNKNOWN, *days[at + 1 :])}, 1, {})
     assert sum(one.idle_d for one in after) <= sum(one.idle_d for one in before)
+
+
+def test_a_day_that_was_not_measured_is_no_last_use():
+    [found] = orphans({("", "lab"): use(BUSY, UNKNOWN, IDLE, IDLE)}, 2, {})
+    assert (found.last_use_s, found.measured) == (LAST_S - 2 * DAY_S, False)
+    [found] = orphans({("", "lab"): use(UNKNOWN, BUSY, IDLE, IDLE)}, 2, {})
+    assert (found.last_use_s, found.measured) == (LAST_S - 2 * DAY_S, True)
+
+
+def test_of_a_cluster_free_gpus_are_idle_and_work_outside_of_kubernetes_is_use():
+    free, outside = GpuSeconds(unallocated=DAY_S, stranded=5.0), GpuSeconds(idle=DAY_S, outside=DAY_S)
+    [found] = orphans({("one",): use(free, free), ("two",): use(outside, outside)}, 2, {})
+    assert found.name == ("one",)
+
+
+def test_a_part_without_a_price_is_no_price_of_all():
+    days = use(IDLE, IDLE)
+    last = days.days[LAST_S]
+    partly = Use({**days.days, LAST_S: replace(last, unpriced=GpuSeconds(idle=DAY_S))}, LAST_S, {})
+    [found] = orphans({("", "lab"): partly}, 2, {})
+    assert (found.usd, found.usd_month) == (None, None)

@@ -113,11 +113,21 @@ def test_models_that_never_served():
     """One has no endpoint, one an endpoint without a request; of another's endpoint nobody counts requests."""
     spent = [a_sum(name, usd=usd) for name, usd in (("a", 5.0), ("b", 7.0), ("c", 9.0), ("d", 11.0), (None, 13.0))]
     ever = [
-        a_sum("a", None),
-        a_sum("b", None),
-        a_sum("b", "chat", requests=0.0),
-        a_sum("c", "bot"),
-        a_sum("d", None),
-        a_sum("d", "old", requests=3.0),
+        a_sum(0, "a", None),
+        a_sum(0, "b", None),
+        a_sum(0, "b", "chat", requests=0.0),
+        a_sum(0, "c", "bot"),
+        a_sum(1, "c", "bot", requests=0.0),
+        a_sum(0, "d", None),
+        a_sum(0, "d", "old", requests=3.0),
     ]
     assert [(one.model, one.usd) for one in unserved(spent, ever)] == [("b", 7.0), ("a", 5.0)]
+
+
+def test_spend_without_a_price_is_no_spend_of_0():
+    unpriced = CostSum(("e",), GpuSeconds(used=HOUR_S), GpuSeconds(), GpuSeconds(used=HOUR_S))
+    assert unserved([unpriced], [])[0].usd is None
+    [found] = returns([(UnitValue("e", usd_month=100.0), [unpriced])], 0.5)
+    assert (found.usd, found.return_usd, found.return_ratio) == (None, None, None)
+    [none] = returns([(UnitValue("nothing", usd_month=100.0), [])], 0.5)
+    assert (none.usd, none.return_usd) == (None, None)

@@ -100,6 +100,14 @@ def test_more_pods_than_free_slices_are_not_resized_and_it_says_how_many_there_a
     assert blocked.detail == f"it needs 3 {SLICE}; nodes that accept its pods have 2 free"
 
 
+def test_one_that_needs_too_many_slices_takes_none_from_the_others():
+    used = [(placed("large", "node-0", 5), 0.05), *((placed(f"chat-{one}", "node-0", 1), 0.05) for one in range(4))]
+    advice = recommend(fleet(used, node(), mig("mig-0", 2), mig("mig-1", 2)))
+    made = [one for one in (*advice.plan, *advice.alternatives) if isinstance(one.change, Resize)]
+    assert len({claim for item in made for claim in item.claims if "#" in claim}) == 4
+    assert len(best_plan(made)) == 4
+
+
 def test_slices_of_several_nodes_count_together():
     advice = recommend(fleet([(placed("chat", "node-0", 3), 0.05)], node(), mig("mig-0", 2), mig("mig-1", 1)))
     [item] = [one for one in (*advice.plan, *advice.alternatives) if isinstance(one.change, Resize)]

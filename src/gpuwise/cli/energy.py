@@ -70,7 +70,7 @@ def _pue(factors: Factors) -> str:
 def _table(found: _Found, _asked: Days) -> None:
     columns = (Column("kWh", right=True), Column("kg CO2e", right=True), Column("Measured"))
     rows = [
-        Row(_label(one, found.by), (_number(one.kwh), _number(one.kg_co2e), _measured(one)))
+        Row(_label(one, found.by), (_number(one.kwh), _carbon(one), _measured(one)))
         for one in (*found.lines, found.total)
     ]
     show.put(listing(f"Energy by {', '.join(found.by)}, {found.window}", columns, rows, width=out.width))
@@ -93,6 +93,12 @@ def _label(one: EnergyLine, by: Sequence[str]) -> str:
 
 def _number(amount: float | None) -> str:
     return "unknown" if amount is None else f"{amount:,.1f}"
+
+
+def _carbon(one: EnergyLine) -> str:
+    """What is known; "at least" where a part of the energy has no intensity."""
+    least = "at least " if one.kg_co2e is not None and one.unknown_kwh else ""
+    return f"{least}{_number(one.kg_co2e)}"
 
 
 def _measured(one: EnergyLine) -> str:

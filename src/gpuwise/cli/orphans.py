@@ -36,19 +36,19 @@ def orphans(config: Config, by: str, days: int, now_s: int | None, form: str) ->
     """Find clusters, namespaces or workloads that have GPUs and have not used them for days."""
     at_s = now_s or int(time.time())
     with cost_history(config) as history:
+        several = len(history.clusters()) > 1 or by == "cluster"
         found = find(history, by, days, config.finops.known_owners, at_s)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
     else:
-        _table(found, by, days)
+        _table(found, by, days, several=several)
 
 
-def _table(found: tuple[Orphan, ...], by: str, days: int) -> None:
+def _table(found: tuple[Orphan, ...], by: str, days: int, *, several: bool) -> None:
     if not found:
-        show.put(Text(f"No {by} has GPUs that it has not used for {days} days.", "bold"))
+        show.put(Text(f"No {by} has GPUs that it is known not to have used for {days} days.", "bold"))
         return
     columns = (Column("GPUs", right=True), Column("USD/month", right=True), Column("Last use"), Column("Owner"))
-    several = by == "cluster" or len({one.name[0] for one in found}) > 1
     rows = [
         Row(_name(one, several=several), (f"{one.gpus:,.1f}", _usd(one.usd_month), _last(one), _owner(one)))
         for one in found
@@ -67,7 +67,9 @@ def _usd(amount: float | None) -> str:
 
 
 def _last(one: Orphan) -> str:
-    return f"not since {date(one.first_day_s)}" if one.last_use_s is None else date(one.last_use_s)
+    if one.last_use_s is None:
+        return f"not since {date(one.first_day_s)}"
+    return f"{'' if one.measured else 'not measured on '}{date(one.last_use_s)}"
 
 
 def _owner(one: Orphan) -> str:

@@ -63,7 +63,7 @@ def _json(
         ],
         "returns": [dataclasses.asdict(one) for one in gained],
         "never_served": [dataclasses.asdict(one) for one in models],
-        "never_served_usd": sum(one.usd for one in models),
+        "never_served_usd": sum(known) if (known := [one.usd for one in models if one.usd is not None]) else None,
         "missing": missing or None,
     }
     show.print_raw(json.dumps(body, indent=2))
@@ -88,12 +88,19 @@ def _table(
     for gain in gained:
         show.put(Text(_return(gain)))
     if models:
-        whole, named = sum(one.usd for one in models), ", ".join(one.model for one in models[:5])
+        known, named = [one.usd for one in models if one.usd is not None], ", ".join(one.model for one in models[:5])
         more = f" and {len(models) - 5} more" if len(models) > 5 else ""
-        show.put(Text(f"Models that never served: {written.usd(whole)} for {named}{more}."))
+        show.put(
+            Text(f"Models that never served: {written.usd(sum(known)) if known else 'no price'} for {named}{more}.")
+        )
     if missing:
         show.put(Text(f"{missing}: the sums are of what is known.", "yellow"))
-    show.put(Text("USD/unit has idle time in it. Days whose units are not known are lines without units."))
+    show.put(
+        Text(
+            "USD/unit has idle time in it. Days whose units are not known are lines without units. A workload with "
+            "requests and a counter of work is in both lines with its whole cost: the lines are no parts of the bill."
+        )
+    )
 
 
 def _label(one: UnitCost) -> str:

@@ -18,7 +18,7 @@ HISTORY_S = 120 * DAY_S
 _WEEK_D = 7
 _GAP_D = 28
 """Complete days whose mean a missing day counts as: four of each day of the week."""
-_MONTH_D = 365.25 / 12
+_MONTH_D = 730 / 24
 
 
 def subject(budget: Budget) -> str:

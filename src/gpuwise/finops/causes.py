@@ -7,7 +7,7 @@ from gpuwise.finops.series import Calendar, Floats, Keys, mean_of
 from gpuwise.model.cost import CostSum
 from gpuwise.model.report import CostAnomaly
 
-_MONTH_D = 365.25 / 12
+_MONTH_D = 730 / 24
 _COMPARED_D = 14
 """Days before a step with which its days are compared: two of each day of the week."""
 

@@ -6,6 +6,7 @@ same budgets and lasting steps, which count once; those of others have the name 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import TypeVar
 
 from gpuwise.finops.waste import merged
@@ -65,13 +66,16 @@ def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
         actions=_sorted((one for part in parts for one in part.actions), lambda one: one.intent.at_s),
         predicted_usd_month=sum(one.predicted_usd_month for one in parts),
         cash_usd_month=sum(one.cash_usd_month for one in parts),
+        kpis=(),  # shares of several clusters do not add up to that of all
         waste=merged(one for part in parts for one in part.waste),
         realised_usd_month=sum(one.realised_usd_month for one in parts),
         applied_usd_month=sum(one.applied_usd_month for one in parts),
         quality=_quality(parts),
         price_source="; ".join(dict.fromkeys(one.price_source for one in parts)),
         ledger_head=None,
-        trend=_grouped((week for one in parts for week in one.trend), lambda week: week.start_s, _week),
+        trend=_grouped(
+            (week for one in parts for week in one.trend), lambda week: week.start_s, partial(_week, len(parts))
+        ),
         budgets=_budgets(parts),
         anomalies=_anomalies(parts),
         measured=_sorted((one for part in parts for one in part.measured), lambda one: -one.since_s),
@@ -134,9 +138,10 @@ def _day(days: Sequence[FleetDay]) -> FleetDay:
     return FleetDay(days[0].start_s, **{f"{name}_gpu_h": _total(days, f"{name}_gpu_h") for name in _CLASSES})
 
 
-def _week(weeks: Sequence[WeekCost]) -> WeekCost:
+def _week(clusters: int, weeks: Sequence[WeekCost]) -> WeekCost:
+    """A week; one that a cluster lacks is not complete."""
     names = ("usd", "idle_usd", "unallocated_usd", "unknown_usd", "gpu_h", "unpriced_gpu_h")
-    days = min(one.days for one in weeks)
+    days = min(one.days for one in weeks) if len(weeks) == clusters else 0
     return WeekCost(weeks[0].week, weeks[0].start_s, days, **{name: _total(weeks, name) for name in names})
 
 

@@ -22,7 +22,7 @@ from gpuwise.model.usage import DAY_S
 BEFORE_D = 28
 _LEAST_D = 7
 _WEEK_D = 7
-_MONTH_D = 365.25 / 12
+_MONTH_D = 730 / 24
 _Z = 1.645
 """Half width of a 90 % interval, in standard deviations of a normal distribution."""
 _TAKEN_BACK = {OutcomeStatus.UNDONE: "undone", OutcomeStatus.REVERTED: "reverted"}

@@ -25,11 +25,12 @@ class Orphan:
         owner: team, user and creator, as far as they are known: "team ml, user ada".
         gone: of its owners, those that the settings do not know.
         idle_d: complete days without use, until the last one.
-        last_use_s: midnight of the last day with use, epoch seconds; None if the history has none.
+        last_use_s: midnight of the last day that had use, or time that was not measured; None if the history has none.
+        measured: whether the day of `last_use_s` is known to have use; else it was not measured.
         first_day_s: midnight of its first day in the history.
         gpus: mean number of GPUs in the idle days.
-        usd: what the idle days cost; None without a price.
-        usd_month: what a month costs at this rate; None without a price.
+        usd: what the idle days cost; None if a part of them has no price.
+        usd_month: what a month costs at this rate; likewise.
     """
 
     name: tuple[str, ...]
@@ -37,6 +38,7 @@ class Orphan:
     gone: tuple[str, ...]
     idle_d: int
     last_use_s: int | None
+    measured: bool
     first_day_s: int
     gpus: float
     usd: float | None
@@ -48,42 +50,44 @@ class Use:
     """The daily time of one candidate.
 
     Attributes:
-        days: its sums by midnight.
+        days: its sums by midnight, of complete days.
+        last_day_s: midnight of the last complete day of its cluster.
         owners: names of its owners by key, such as {"team": {"ml"}}.
     """
 
     days: Mapping[int, CostSum]
+    last_day_s: int
     owners: Mapping[str, frozenset[str]]
 
 
 def orphans(
-    uses: Mapping[tuple[str, ...], Use], last_day_s: int, least_d: int, known: Mapping[str, Iterable[str]]
+    uses: Mapping[tuple[str, ...], Use], least_d: int, known: Mapping[str, Iterable[str]]
 ) -> tuple[Orphan, ...]:
     """Find what has had GPUs on each of the last days and used none, the most expensive first.
 
     Args:
         uses: candidates by name.
-        last_day_s: midnight of the last complete day of the history.
         least_d: days without use from which it counts.
         known: the owners that exist, by key; a key that is absent knows all.
     """
-    found = (_orphan(name, use, last_day_s, known) for name, use in uses.items())
+    found = (_orphan(name, use, known) for name, use in uses.items())
     kept = [one for one in found if one is not None and one.idle_d >= least_d]
     return tuple(sorted(kept, key=lambda one: (-(one.usd_month or 0.0), -one.gpus, one.name)))
 
 
-def _orphan(name: tuple[str, ...], use: Use, last_day_s: int, known: Mapping[str, Iterable[str]]) -> Orphan | None:
+def _orphan(name: tuple[str, ...], use: Use, known: Mapping[str, Iterable[str]]) -> Orphan | None:
     idle = []
-    for day_s in range(last_day_s, min(use.days, default=last_day_s + DAY_S) - DAY_S, -DAY_S):
+    for day_s in range(use.last_day_s, min(use.days, default=use.last_day_s + DAY_S) - DAY_S, -DAY_S):
         if day_s not in use.days or not _is_idle(use.days[day_s].time):
             break
         idle.append(use.days[day_s])
     if not idle:
         return None
     seconds = sum(one.time.capacity for one in idle)
-    priced = seconds > sum(one.unpriced.capacity for one in idle)
+    priced = not any(one.unpriced.capacity for one in idle)
     usd = sum(one.usd.capacity for one in idle) if priced else None
-    used = [day_s for day_s, one in use.days.items() if one.time.used > (1.0 - _IDLE_SHARE) * one.time.capacity]
+    other = [day_s for day_s, one in use.days.items() if not _is_idle(one.time)]
+    last = max(other, default=None)
     named = [f"{key} {value}" for key, values in use.owners.items() for value in sorted(values)]
     return Orphan(
         name=name,
@@ -95,7 +99,8 @@ def _orphan(name: tuple[str, ...], use: Use, last_day_s: int, known: Mapping[str
             for value in sorted(values - {*known[key]})
         ),
         idle_d=len(idle),
-        last_use_s=max(used, default=None),
+        last_use_s=last,
+        measured=last is not None and use.days[last].time.unknown == 0.0,
         first_day_s=min(use.days),
         gpus=seconds / (len(idle) * DAY_S),
         usd=usd,
@@ -104,4 +109,6 @@ def _orphan(name: tuple[str, ...], use: Use, last_day_s: int, known: Mapping[str
 
 
 def _is_idle(time: GpuSeconds) -> bool:
-    return time.capacity > 0.0 and time.unknown == 0.0 and time.idle >= _IDLE_SHARE * time.capacity
+    """Of a cluster also what no pod was allocated: known to be free is idle, at work outside of Kubernetes is use."""
+    idle = time.idle + time.unallocated + time.stranded
+    return time.capacity > 0.0 and time.unknown == 0.0 and idle >= _IDLE_SHARE * time.capacity

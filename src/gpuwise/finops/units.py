@@ -57,19 +57,19 @@ class ValueReturn:
 
     Attributes:
         by, value: the key and its value.
-        usd: cost of its GPU time in the period that has a price.
+        usd: cost of its GPU time in the period that has a price; None if none has.
         unpriced_gpu_h: of its time, that without a price.
         value_usd: declared value of the days of the period that are in the history.
-        return_usd: value less cost.
-        return_ratio: value by cost; None without a cost.
+        return_usd: value less cost; None if some of the cost is not known, or if there is no GPU time at all.
+        return_ratio: value by cost; likewise.
     """
 
     by: str
     value: str
-    usd: float
+    usd: float | None
     unpriced_gpu_h: float
     value_usd: float
-    return_usd: float
+    return_usd: float | None
     return_ratio: float | None
 
 
@@ -79,12 +79,12 @@ class Unserved:
 
     Attributes:
         model: its name, by the tagging policy.
-        usd: cost of its GPU time in the period that has a price.
+        usd: cost of its GPU time in the period that has a price; None if none has.
         gpu_h: its GPU-hours.
     """
 
     model: str
-    usd: float
+    usd: float | None
     gpu_h: float
 
 
@@ -117,8 +117,8 @@ def unit_costs(rows: Iterable[CostRow], by: Sequence[str], values: Collection[Un
         keys = tuple(None if named[key] is None else str(named[key]) for key in by)
         units = _units(row)
         for unit, amount in units or [(None, 0.0)]:
-            # Of two counters of one workload, its declared value is of the declared work.
-            own = row.unit_usd if unit != REQUEST or len(units) == 1 else None
+            # The declared value of a workload with a counter of work is of that work, also on days without it.
+            own = row.unit_usd if unit != REQUEST or row.work_unit is None else None
             value = own if own is not None else _declared(named, unit, per_unit)
             _add(found[keys, unit], row, amount, value)
     lines = (_line(keys, unit, one) for (keys, unit), one in found.items())
@@ -187,10 +187,21 @@ def returns(sums_by: Iterable[tuple[UnitValue, Sequence[CostSum]]], months: floa
     for one, sums in sums_by:
         if one.usd_month is None:
             continue
-        usd = sum(each.usd.capacity for each in sums)
-        unpriced = sum(each.unpriced.capacity for each in sums) / HOUR_S
-        value = one.usd_month * months
-        found.append(ValueReturn(one.by, one.value, usd, unpriced, value, value - usd, value / usd if usd else None))
+        cost, value = sum(each.usd.capacity for each in sums), one.usd_month * months
+        unpriced_s, whole_s = (sum(getattr(each, name).capacity for each in sums) for name in ("unpriced", "time"))
+        usd = cost if unpriced_s < whole_s else None
+        known = usd if unpriced_s == 0.0 < whole_s else None
+        found.append(
+            ValueReturn(
+                one.by,
+                one.value,
+                usd,
+                unpriced_s / HOUR_S,
+                value,
+                None if known is None else value - known,
+                value / known if known else None,
+            )
+        )
     return tuple(found)
 
 
@@ -199,17 +210,21 @@ def unserved(spent: Iterable[CostSum], ever: Iterable[CostSum]) -> tuple[Unserve
 
     Args:
         spent: sums of the period by model.
-        ever: sums of the history until the end of the period, by model and endpoint. A model has served if an endpoint
-            with its name had requests, or one whose requests nobody counted.
+        ever: sums of the history until the end of the period, by day, model and endpoint. A model has served if an
+            endpoint with its name had requests, or one whose requests nobody counted on some day.
     """
     served = set()
     for one in ever:
-        model, endpoint = one.keys
+        _, model, endpoint = one.keys
         if endpoint is not None and (one.measures.requests is None or one.measures.requests > 0.0):
             served.add(model)
     found = [
-        Unserved(str(one.keys[0]), one.usd.capacity, one.time.capacity / HOUR_S)
+        Unserved(
+            str(one.keys[0]),
+            one.usd.capacity if one.unpriced.capacity < one.time.capacity else None,
+            one.time.capacity / HOUR_S,
+        )
         for one in spent
         if one.keys[0] is not None and one.keys[0] not in served and one.time.capacity > 0.0
     ]
-    return tuple(sorted(found, key=lambda one: (-one.usd, -one.gpu_h, one.model)))
+    return tuple(sorted(found, key=lambda one: (-(one.usd or 0.0), -one.gpu_h, one.model)))

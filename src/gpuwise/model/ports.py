@@ -256,6 +256,10 @@ class CostHistory(Protocol):
         """The days that are known, oldest first; their midnights are within the two times."""
         ...
 
+    def of(self, cluster: str) -> "CostHistory":
+        """The history of one of `clusters()`."""
+        ...
+
     def record(self, counted: Sequence[CostDay], costs: Iterable[CostRow]) -> None:
         """Store days with their rows. A day that is closed, or of which more is stored, stays as it is."""
         ...

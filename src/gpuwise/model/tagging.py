@@ -62,7 +62,7 @@ def owner_of(ref: WorkloadRef, workload: Workload | None, namespace: Namespace |
         namespace=ref.namespace,
         workload=None if ref.kind == DELETED else f"{ref.kind}/{ref.name}",
         endpoint=ref.name if serves else None,
-        creator=_one_line("" if workload is None else workload.creator) or None,
+        creator=one_line("" if workload is None else workload.creator) or None,
         **named,
     )
 
@@ -97,11 +97,11 @@ def first_of(labels: Sequence[str], marked: Iterable[Mapping[str, str]]) -> str 
     """
     for mapping in marked:
         for label in labels:
-            if name := _one_line(mapping.get(label, "")):
+            if name := one_line(mapping.get(label, "")):
                 return name
     return None
 
 
-def _one_line(value: str) -> str:
+def one_line(value: str) -> str:
     """The value without control characters, of which terminals obey some, and PostgreSQL stores no NUL."""
     return " ".join("".join(one if one.isprintable() else " " for one in value[:_LONGEST]).split())

@@ -83,7 +83,15 @@ class Targets:
 
     def _on_slices(self, item: Recommendation, proposed: GpuRequest) -> Recommendation | Blocked:
         workload, slots, nodes = self._workloads[item.workload.uid], list[str](), set[str]()
-        wanted = len(workload.active_pods) * proposed.count
+        pods, wanted = len(workload.active_pods), len(workload.active_pods) * proposed.count
+        offering = [one for gpu in self._types(item) for one in self._offering(gpu, proposed.resource)]
+        fitting = 0
+        for one in offering:
+            fitting += len(one.slots) // proposed.count if _accepts(one.node, workload) else 0
+            if fitting >= pods:
+                break
+        else:
+            return _too_few(item, proposed, pods, fitting)
         for gpu in self._types(item):
             turns = self._offering(gpu, proposed.resource)
             for _ in range(len(turns) + bool(turns)):  # a node whose turn had begun may have its first slices free
@@ -97,8 +105,7 @@ class Targets:
                 if len(slots) == wanted:
                     return _sharing(replace(item, claims=(*item.claims, *slots)), nodes)
                 turns.rotate(-1)
-        detail = f"it needs {wanted} {proposed.resource}; nodes that accept its pods have {len(slots)} free"
-        return Blocked(item.workload, STAGE, Reason.NO_MIG_CAPACITY, detail, item.evidence)
+        return _too_few(item, proposed, pods, len(slots) // proposed.count)
 
     def _offering(self, gpu: str, resource: str) -> deque[_Free]:
         """The nodes of a type with free slices, in the order in which they are asked."""
@@ -151,6 +158,12 @@ class Targets:
     @cached_property
     def _requests_by_name(self) -> Mapping[str, GpuRequest | None]:
         return {str(workload.ref): workload.request for workload in self._fleet.inventory.workloads}
+
+
+def _too_few(item: Recommendation, proposed: GpuRequest, pods: int, free: int) -> Blocked:
+    need, here = pods * proposed.count, free * proposed.count
+    detail = f"it needs {need} {proposed.resource}; nodes that accept its pods have {here} free"
+    return Blocked(item.workload, STAGE, Reason.NO_MIG_CAPACITY, detail, item.evidence)
 
 
 def _accepts(node: Node, workload: Workload) -> bool:

@@ -39,7 +39,9 @@ def budget_state(one: BudgetStatus) -> str:
     span = f"{low if low == high else f'{low} to {high}'} expected"
     if one.state == "breach":
         when = f" on {day(one.breach_s)}" if one.breach_s is not None else ""
-        back = f"; {len(one.remedies)} open recommendations save {usd(one.remedies_usd)}" if one.remedies else ""
+        count = f"{len(one.remedies)} open recommendation{'s' if len(one.remedies) != 1 else ''}"
+        enough = "" if one.remedies_usd >= one.forecast_usd - one.usd else ", which is not enough"
+        back = f"; {count} can save {usd(one.remedies_usd)}{enough}" if one.remedies else ""
         return f"will be exceeded{when}; {span}; {used}{back}"
     if one.state == "risk":
         return f"may be exceeded; {span}; {used}"

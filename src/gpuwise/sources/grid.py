@@ -113,7 +113,9 @@ def stated(grid: Mapping[str, Intensity]) -> str:
     """
     if not grid:
         return "Grid intensity: not known for any of these regions"
-    named = sorted({f"{one.source} {one.as_of}".strip() for one in grid.values() if one.source or one.as_of})
+    named = sorted(
+        {", as of ".join(filter(None, (one.source, one.as_of))) for one in grid.values() if one.source or one.as_of}
+    )
     shown = "; ".join(named[:3]) + ("; ..." if len(named) > 3 else "")
     hourly = ", of hours by the mean of a day" if any(one.by_hour for one in grid.values()) else ""
     return f"Grid intensity: {shown or 'the file names no source'}{hourly}"

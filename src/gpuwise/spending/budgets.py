@@ -12,6 +12,7 @@ from gpuwise.finops.measured import measured as finops_measured
 from gpuwise.finops.series import Calendar, by_keys, usd_by_day
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
+from gpuwise.model.changes import FreeNode
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.cost import KEYS, CostSum, GpuSeconds
 from gpuwise.model.errors import InputError
@@ -63,7 +64,12 @@ def budgets(
     found, clusters = [], len(history.clusters())
     for budget in asked:
         costs, members = subjects[budget.by].get(budget.value or None, ({}, frozenset()))
-        concerned = [one for one in recommendations if members is None or str(one.workload) in members]
+        # The bill of the fleet, and of what no pod was allocated, falls only where a node goes.
+        concerned = [
+            one
+            for one in recommendations
+            if (isinstance(one.change, FreeNode) if members is None else str(one.workload) in members)
+        ]
         one = status(budget, costs, calendar, now_s, until_s=until_s, recommendations=concerned)
         found.append(replace(one, clusters=clusters))
     return tuple(found)
@@ -90,7 +96,7 @@ def _subjects(
         for one in history.sums(("day",), *span):
             if by == FLEET or one.nobody:
                 day_s = int(one.keys[0] or 0)
-                costs[day_s] = _added(costs.get(day_s), one if by == FLEET else _free(one))
+                costs[day_s] = added(costs.get(day_s), one if by == FLEET else _free(one))
         return dict.fromkeys((value or None for value in values), (costs, None))
     where = {by: values} if all(values) else None  # what nothing names is no value
     members: defaultdict[str | None, set[str]] = defaultdict(set)
@@ -109,7 +115,8 @@ def _free(one: CostSum) -> CostSum:
     return CostSum(one.keys, time, usd, unpriced, nobody=True)
 
 
-def _added(first: CostSum | None, second: CostSum) -> CostSum:
+def added(first: CostSum | None, second: CostSum) -> CostSum:
+    """Add the sum of the same day to another one, if there is one."""
     if first is None:
         return second
     return CostSum(
@@ -168,10 +175,10 @@ def measured(
     since_s = min(one.at_s for one in actions) // DAY_S * DAY_S - BEFORE_D * DAY_S
     refs = [one.intent.command.workload for one in actions]
     where = {"namespace": {ref.namespace for ref in refs}, "workload": {f"{ref.kind}/{ref.name}" for ref in refs}}
-    costs = by_keys(history.sums(("day", "namespace", "workload"), since_s, until_s, where))
+    costs = by_keys(history.sums(("day", "cluster", "namespace", "workload"), since_s, until_s, where))
     calendar = Calendar.of(history.days(since_s, until_s))
     found = [
-        finops_measured(one, costs.get((ref.namespace, f"{ref.kind}/{ref.name}"), {}), calendar)
+        finops_measured(one, costs.get((one.intent.cluster, ref.namespace, f"{ref.kind}/{ref.name}"), {}), calendar)
         for one, ref in zip(actions, refs, strict=True)
     ]
     return tuple(reversed(found))

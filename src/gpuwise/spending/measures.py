@@ -9,10 +9,10 @@ from gpuwise.finops.settings import UnitValue
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.ports import CostHistory
 from gpuwise.model.report import Kpi
-from gpuwise.model.usage import DAY_S
 from gpuwise.spending.budgets import measured
 
-_MONTH_S = 365.25 / 12 * DAY_S
+_MONTH_S = 730 * 3_600
+"""As in all savings."""
 
 
 def kpis(
@@ -66,5 +66,5 @@ def unserved(history: CostHistory, since_s: int, end_s: int) -> tuple[units.Unse
         since_s: midnight at which the period begins, epoch seconds.
         end_s: first second after it.
     """
-    ever = history.sums(("model", "endpoint"), 0, end_s)
+    ever = history.sums(("day", "model", "endpoint"), 0, end_s)
     return units.unserved(history.sums(("model",), since_s, end_s), ever)

@@ -11,9 +11,11 @@ from gpuwise.model.cost import CostSum
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import CostHistory
 from gpuwise.model.usage import DAY_S
+from gpuwise.spending.budgets import added
 
 _FIRST_SEEN_S = 91 * DAY_S
 """How far back the first day of a workload is looked for, and the days without use of what is forgotten: 13 weeks."""
+_SCAN = "run `gpuwise scan` with this ledger: it adds the days of its look-back, each complete two hours after its end"
 _OWNERS = ("team", "user", "creator")
 ORPHAN_LEVELS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("cluster",),
@@ -23,7 +25,9 @@ ORPHAN_LEVELS: Mapping[str, tuple[str, ...]] = {
 """What may be forgotten, with the keys that name it."""
 
 
-def tagging(history: CostHistory, required: Mapping[str, Sequence[str]], since_s: int, until_s: int) -> Tagging:
+def tagging(
+    history: CostHistory, required: Mapping[str, Sequence[str]], since_s: int, until_s: int, now_s: int
+) -> Tagging:
     """The cost of a period by the tagging policy.
 
     Args:
@@ -31,15 +35,12 @@ def tagging(history: CostHistory, required: Mapping[str, Sequence[str]], since_s
         required: the allowed values of each required key.
         since_s: midnight of the first day, epoch seconds.
         until_s: midnight after the last one.
-
-    Raises:
-        InputError: no day of the period is in the history.
+        now_s: epoch seconds.
     """
-    if not history.days(since_s, until_s):
-        hint = "run `gpuwise scan` with this ledger first: it adds the days of its look-back"
-        raise InputError("the cost history has no day of the window", hint=hint)
     seen: dict[tuple[str, str], Seen] = {}
-    for one in history.sums(("day", *WORKLOAD, "creator"), min(since_s, until_s - _FIRST_SEEN_S), until_s):
+    for one in history.sums(
+        ("day", *WORKLOAD, "creator"), min(since_s, now_s - now_s % DAY_S - _FIRST_SEEN_S), until_s
+    ):
         day_s, cluster, namespace, workload, creator = one.keys
         key = str(cluster or ""), name_of(namespace, workload)
         before = seen.setdefault(key, Seen(int(day_s or 0)))
@@ -59,27 +60,34 @@ def orphans(
         least_d: days without use from which it counts.
         known: the owners that exist, by key.
         now_s: epoch seconds.
+
+    Raises:
+        InputError: there is no complete day.
     """
     keys = ORPHAN_LEVELS[by]
     first_s = now_s - now_s % DAY_S - _FIRST_SEEN_S
-    closed = [day.day_s for day in history.days(first_s, now_s) if day.closed]
-    if not closed:
-        return ()
-    until_s = max(closed) + DAY_S
+    closed = {name: {day.day_s for day in history.of(name).days(first_s, now_s) if day.closed}
+              for name in history.clusters()}  # fmt: skip
+    if not any(closed.values()):
+        raise InputError("the cost history has no complete day", hint=_SCAN)
     days: defaultdict[tuple[str, ...], dict[int, CostSum]] = defaultdict(dict)
+    for one in history.sums((*keys, "day"), first_s, now_s):
+        name, day_s = _named(one.keys[:-1]), int(one.keys[-1] or 0)
+        # What no pod was allocated belongs to the cluster alone.
+        if day_s in closed.get(name[0], ()) and not (one.nobody and by != "cluster"):
+            days[name][day_s] = added(days[name].get(day_s), one)
+    since = {name: max(closed[name]) - (least_d - 1) * DAY_S for name in closed if closed[name]}
     owners: defaultdict[tuple[str, ...], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for one in history.sums((*keys, "day"), first_s, until_s):
-        if not one.nobody:
-            days[_named(one.keys[:-1])][int(one.keys[-1] or 0)] = one
-    for one in history.sums((*keys, *_OWNERS), first_s, until_s):
-        for key, value in zip(_OWNERS, one.keys[len(keys) :], strict=True):
-            if value is not None:
-                owners[_named(one.keys[: len(keys)])][key].add(str(value))
+    for one in history.sums((*keys, *_OWNERS, "day"), min(since.values()), now_s):
+        name = _named(one.keys[: len(keys)])
+        for key, value in zip(_OWNERS, one.keys[len(keys) : -1], strict=True):
+            if value is not None and int(one.keys[-1] or 0) >= since.get(name[0], now_s):
+                owners[name][key].add(str(value))
     uses = {
-        name: Use(of_day, {key: frozenset(names) for key, names in owners[name].items()})
+        name: Use(of_day, max(closed[name[0]]), {key: frozenset(names) for key, names in owners[name].items()})
         for name, of_day in days.items()
     }
-    return find_orphans(uses, until_s - DAY_S, least_d, known)
+    return find_orphans(uses, least_d, known)
 
 
 def _named(keys: Sequence[str | int | None]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ _PERSONS = (
 )
 """Labels or annotations that name a person, in order of precedence."""
 _DEFAULT_ACCOUNT = "default"
-_CONTROLLERS = frozenset({"kube-controller-manager", "kube-scheduler", "kubelet"})
+_CONTROLLERS = frozenset({"kube-controller-manager", "kube-scheduler", "kubelet", "gpuwise"})
 
 Marks = Sequence[Mapping[str, str]]
 """Labels and annotations."""
@@ -52,7 +52,7 @@ def _account(pods: Iterable[Object]) -> str:
 
 
 def _first_writer(metadata: Mapping[str, Any]) -> str:
-    """The oldest writer in managedFields that is no part of Kubernetes: a program, such as kubectl-create."""
+    """The writer of the oldest entry in managedFields, such as kubectl-create; its time is that of its last change."""
     entries = [
         one
         for one in metadata.get("managedFields") or ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpuwise.model.apis import ApiUse
+from gpuwise.model.tagging import first_of
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 
@@ -94,5 +95,4 @@ class _Names(NamedTuple):
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> "_Names":
-        found = (next((labels[one] for one in of if labels.get(one)), None) for of in (_TEAM, _PROVIDER, _MODEL))
-        return cls(*found)
+        return cls(*(first_of(of, [labels]) for of in (_TEAM, _PROVIDER, _MODEL)))

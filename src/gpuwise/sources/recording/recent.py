@@ -201,7 +201,7 @@ def _places(folder: Path, _changed_ns: int) -> Mapping[tuple[str, str], _Place]:
 def _columns(path: Path, written_ns: int) -> Mapping[Signal, Column]:
     """The signals of a file. Kept, because the pods of a shard follow each other."""
     table = _table(path, written_ns)
-    return {SIGNALS_BY_COLUMN[name]: column_of(table[name]) for name in table.column_names if name != "t_s"}
+    return {SIGNALS_BY_COLUMN[name]: column_of(table[name]) for name in table.column_names if name in SIGNALS_BY_COLUMN}
 
 
 @lru_cache(maxsize=2)
