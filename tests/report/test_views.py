@@ -10,7 +10,7 @@ from gpuwise.model.codec import from_json
 from gpuwise.model.command import Outcome, OutcomeStatus
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
-from gpuwise.model.report import Bill, DataQuality, WeeklyReport
+from gpuwise.model.report import Bill, DataQuality, Waste, WasteClass, WeeklyReport
 from gpuwise.report import headline, render_html, render_json, render_markdown, render_waiting, write_report
 
 EMPTY_BILL = Bill(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -224,3 +224,18 @@ def test_the_page_before_the_first_run_shows_the_commands_to_run():
     text = Page(render_waiting()).text
     assert "No run yet" in text
     assert "gpuwise doctor" in text
+
+
+def test_classes_of_waste_and_cash_are_on_the_first_screen_and_their_owners_in_the_table(report):
+    owners = (("<b>ml</b>", 60.0), ("b", 30.0), ("c", 8.0), (None, 2.0))
+    waste = (
+        Waste(WasteClass.FORGOTTEN, 3, 100.0, 50.0, owners),
+        Waste(WasteClass.UNFILLED, 1, 9.0, 5.0, ((None, 9.0),)),
+    )
+    found = dataclasses.replace(report, waste=waste, cash_usd_month=9.0)
+    html, markdown = render_html(found), render_markdown(found)
+    assert "3 recommendations, mostly &lt;b&gt;ml&lt;/b&gt;" in html
+    assert "1 recommendation, without a team" in html
+    assert "$9 of it is cash" in html
+    assert "$60, b $30, c $8, 1 other $2" in markdown
+    assert "$9 is cash" in markdown

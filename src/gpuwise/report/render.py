@@ -196,6 +196,7 @@ _FILTERS = {
     "budget_state": spending_wording.budget_state,
     "cash": spending_wording.cash,
     "waste_owners": spending_wording.waste_owners,
+    "waste_most": spending_wording.waste_most,
     "cause": spending_wording.cause,
     "measured_remark": spending_wording.measured_remark,
 }

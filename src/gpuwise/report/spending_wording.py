@@ -93,6 +93,13 @@ def waste_owners(one: Waste) -> str:
     return ", ".join(parts)
 
 
+def waste_most(one: Waste) -> str:
+    """How many recommendations a class of waste has, and the team with the largest part."""
+    owner = one.owners[0][0] if one.owners else None
+    mostly = f"mostly {owner}" if owner is not None else "without a team"
+    return f"{one.count} recommendation{'s' if one.count != 1 else ''}, {mostly}"
+
+
 def cash(report: WeeklyReport) -> str:
     """How much of the predicted saving is cash, and what the rest is."""
     return (
