@@ -157,10 +157,11 @@ def test_what_used_no_gpu_for_two_weeks_is_an_orphan_with_its_owner(tmp_path):
     assert "No namespace has GPUs that it is known" in asked("orphans", path, tmp_path, "--days", "30").stdout
 
 
-def test_tags_without_a_history_say_what_to_do(tmp_path):
+@pytest.mark.parametrize("command", ["tags", "orphans", "anomalies"])
+def test_without_a_history_it_says_what_to_do(tmp_path, command):
     with closing(SqliteLedger(tmp_path / "ledger.db")):
         pass
-    found = asked("tags", tmp_path / "ledger.db", tmp_path)
+    found = asked(command, tmp_path / "ledger.db", tmp_path)
     assert found.returncode == 1
     assert "run `gpuwise scan`" in found.stderr
 

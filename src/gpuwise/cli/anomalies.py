@@ -13,10 +13,12 @@ from gpuwise.cli.options import ledger_only, now
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json
 from gpuwise.model.cost import KEYS
+from gpuwise.model.errors import InputError
 from gpuwise.model.report import CostAnomaly
 from gpuwise.model.usage import DAY_S
 from gpuwise.report import spending_wording as written
 from gpuwise.report.wording import usd
+from gpuwise.spending import SCAN
 from gpuwise.spending import anomalies as find
 from gpuwise.wiring import cost_history
 
@@ -31,6 +33,8 @@ def anomalies(config: Config, by: str, days: int, now_s: int | None, form: str) 
     """Find lasting steps in the daily cost of teams or others, and their cause."""
     at_s = now_s or int(time.time())
     with cost_history(config) as history:
+        if not any(day.closed for day in history.days(0, at_s)):
+            raise InputError("the cost history has no complete day", hint=SCAN)
         found = find(history, by, at_s - days * DAY_S, at_s)
     if form == "json":
         show.print_raw(to_json(found, indent=2))

@@ -6,10 +6,11 @@ and returns. Forbidden here: reading usage.
 
 from gpuwise.spending.budgets import anomalies, budgets, measured, weeks
 from gpuwise.spending.measures import kpis, returns, unserved
-from gpuwise.spending.owners import ORPHAN_LEVELS, orphans, tagging
+from gpuwise.spending.owners import ORPHAN_LEVELS, SCAN, orphans, tagging
 
 __all__ = [
     "ORPHAN_LEVELS",
+    "SCAN",
     "anomalies",
     "budgets",
     "kpis",

@@ -15,7 +15,8 @@ from gpuwise.spending.budgets import added
 
 _FIRST_SEEN_S = 91 * DAY_S
 """How far back the first day of a workload is looked for, and the days without use of what is forgotten: 13 weeks."""
-_SCAN = "run `gpuwise scan` with this ledger: it adds the days of its look-back, each complete two hours after its end"
+SCAN = "run `gpuwise scan` with this ledger: it adds the days of its look-back, each complete two hours after its end"
+"""What to do about a history without a complete day."""
 _OWNERS = ("team", "user", "creator")
 ORPHAN_LEVELS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("cluster",),
@@ -69,7 +70,7 @@ def orphans(
     closed = {name: {day.day_s for day in history.of(name).days(first_s, now_s) if day.closed}
               for name in history.clusters()}  # fmt: skip
     if not any(closed.values()):
-        raise InputError("the cost history has no complete day", hint=_SCAN)
+        raise InputError("the cost history has no complete day", hint=SCAN)
     days: defaultdict[tuple[str, ...], dict[int, CostSum]] = defaultdict(dict)
     for one in history.sums((*keys, "day"), first_s, now_s):
         name, day_s = _named(one.keys[:-1]), int(one.keys[-1] or 0)
