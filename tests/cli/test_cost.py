@@ -157,11 +157,13 @@ def test_what_used_no_gpu_for_two_weeks_is_an_orphan_with_its_owner(tmp_path):
     assert "No namespace has GPUs that it is known" in asked("orphans", path, tmp_path, "--days", "30").stdout
 
 
-@pytest.mark.parametrize("command", ["tags", "orphans", "anomalies"])
+@pytest.mark.parametrize("command", ["tags", "orphans", "anomalies", "budget"])
 def test_without_a_history_it_says_what_to_do(tmp_path, command):
+    config = tmp_path / "gpuwise.yaml"
+    config.write_text(BUDGETS)
     with closing(SqliteLedger(tmp_path / "ledger.db")):
         pass
-    found = asked(command, tmp_path / "ledger.db", tmp_path)
+    found = asked(command, tmp_path / "ledger.db", tmp_path, "--config", str(config))
     assert found.returncode == 1
     assert "run `gpuwise scan`" in found.stderr
 

@@ -16,6 +16,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.report import BudgetStatus
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import budget_state, budget_subject
+from gpuwise.spending import SCAN
 from gpuwise.weekly import budgets
 from gpuwise.wiring import cost_history, open_ledger
 
@@ -30,7 +31,9 @@ def budget(context: click.Context, config: Config, now_s: int | None, form: str)
     if not config.finops.budgets:
         raise InputError("there is no budget", hint="add finops.budgets to the configuration: docs/cost.md")
     at_s = now_s or int(time.time())
-    with cost_history(config), open_ledger(config) as ledger:  # the first one refuses a ledger that does not exist
+    with cost_history(config) as history, open_ledger(config) as ledger:
+        if not history.days(0, at_s):
+            raise InputError("the cost history has no day", hint=SCAN)
         found = budgets(ledger, config.finops.budgets, at_s)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
