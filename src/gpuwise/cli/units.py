@@ -42,29 +42,34 @@ def units(config: Config, by: tuple[str, ...], window: str, now_s: int | None, f
         gained = returns(history, config.finops.values, asked.start_s, asked.end_s)
         models = unserved(history, asked.start_s, asked.end_s)
     if form == "json":
-        _json(by, asked, lines, gained, models, missing)
+        _json(_Found(by, asked, lines, gained, models, missing))
     else:
-        _table(by, asked, lines, gained, models, missing)
+        _table(_Found(by, asked, lines, gained, models, missing))
 
 
-def _json(
-    by: tuple[str, ...],
-    asked: Days,
-    lines: tuple[UnitCost, ...],
-    gained: tuple[ValueReturn, ...],
-    models: tuple[Unserved, ...],
-    missing: str,
-) -> None:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    by: tuple[str, ...]
+    asked: Days
+    lines: tuple[UnitCost, ...]
+    gained: tuple[ValueReturn, ...]
+    models: tuple[Unserved, ...]
+    missing: str
+
+
+def _json(found: _Found) -> None:
+    known = [one.usd for one in found.models if one.usd is not None]
     body = {
-        "window": asked.name,
-        "by": by,
+        "window": found.asked.name,
+        "by": found.by,
         "units": [
-            {**dict(zip(by, one.keys, strict=True)), **{name: getattr(one, name) for name in _AMOUNTS}} for one in lines
+            {**dict(zip(found.by, one.keys, strict=True)), **{name: getattr(one, name) for name in _AMOUNTS}}
+            for one in found.lines
         ],
-        "returns": [dataclasses.asdict(one) for one in gained],
-        "never_served": [dataclasses.asdict(one) for one in models],
-        "never_served_usd": sum(known) if (known := [one.usd for one in models if one.usd is not None]) else None,
-        "missing": missing or None,
+        "returns": [dataclasses.asdict(one) for one in found.gained],
+        "never_served": [dataclasses.asdict(one) for one in found.models],
+        "never_served_usd": sum(known) if known else None,
+        "missing": found.missing or None,
     }
     show.print_raw(json.dumps(body, indent=2))
 
@@ -72,29 +77,25 @@ def _json(
 _AMOUNTS = [one.name for one in dataclasses.fields(UnitCost) if one.name != "keys"]
 
 
-def _table(
-    by: tuple[str, ...],
-    asked: Days,
-    lines: tuple[UnitCost, ...],
-    gained: tuple[ValueReturn, ...],
-    models: tuple[Unserved, ...],
-    missing: str,
-) -> None:
+def _table(found: _Found) -> None:
     columns = (Column("USD", right=True), Column("USD/unit", right=True), Column("Without idle", right=True),
                Column("What is known"))  # fmt: skip
     rows = [Row(_label(one), (_usd(one.usd), _small(one.usd_per_unit), _small(one.used_usd_per_unit), _known(one)))
-            for one in lines]  # fmt: skip
-    show.put(listing(f"Units by {', '.join(by)}, {asked.name}", columns, rows, width=out.width))
-    for gain in gained:
+            for one in found.lines]  # fmt: skip
+    show.put(listing(f"Units by {', '.join(found.by)}, {found.asked.name}", columns, rows, width=out.width))
+    for gain in found.gained:
         show.put(Text(_return(gain)))
-    if models:
-        known, named = [one.usd for one in models if one.usd is not None], ", ".join(one.model for one in models[:5])
-        more = f" and {len(models) - 5} more" if len(models) > 5 else ""
+    if found.models:
+        known, named = (
+            [one.usd for one in found.models if one.usd is not None],
+            ", ".join(one.model for one in found.models[:5]),
+        )
+        more = f" and {len(found.models) - 5} more" if len(found.models) > 5 else ""
         show.put(
             Text(f"Models that never served: {written.usd(sum(known)) if known else 'no price'} for {named}{more}.")
         )
-    if missing:
-        show.put(Text(f"{missing}: the sums are of what is known.", "yellow"))
+    if found.missing:
+        show.put(Text(f"{found.missing}: the sums are of what is known.", "yellow"))
     show.put(
         Text(
             "USD/unit has idle time in it. Days whose units are not known are lines without units. A workload with "
