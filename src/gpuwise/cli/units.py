@@ -68,7 +68,7 @@ def _json(found: _Found) -> None:
         ],
         "returns": [dataclasses.asdict(one) for one in found.gained],
         "never_served": [dataclasses.asdict(one) for one in found.models],
-        "never_served_usd": sum(known) if known else None,
+        "never_served_usd": sum(known) if known or not found.models else None,
         "missing": found.missing or None,
     }
     show.print_raw(json.dumps(body, indent=2))
