@@ -1,4 +1,4 @@
-"""The open recommendations by class of waste, with whose it is."""
+"""The open recommendations by class of waste, with their owners."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

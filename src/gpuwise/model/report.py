@@ -396,7 +396,7 @@ class WeeklyReport:
         measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
         waste: the open recommendations by class of waste, the most expensive first.
         cash_usd_month: of `predicted_usd_month`, what the bill falls by without any further change: nodes that are
-            removed. The rest is GPU time that becomes free for others.
+            removed. The rest is GPU time that becomes free or cheaper.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
         hours: allocated time by hour of the week; None if nothing was allocated.
         activity: allocated time by how active the GPUs were; None if nothing was allocated.

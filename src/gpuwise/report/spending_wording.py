@@ -104,5 +104,5 @@ def cash(report: WeeklyReport) -> str:
     """How much of the predicted saving is cash, and what the rest is."""
     return (
         f"Of {usd(report.predicted_usd_month)} a month, {usd(report.cash_usd_month)} is cash: nodes that are removed. "
-        "The rest is GPU time that becomes free: for others, or for cash when a node empties."
+        "The rest is GPU time that becomes free or cheaper: it is cash when a node goes."
     )
