@@ -52,7 +52,9 @@ def test_hours_of_a_day_with_a_figure_of_their_own_count_in_its_mean(tmp_path):
     found = read_intensities(path)
     assert found["home"].kg_co2e_per_kwh == pytest.approx(0.375)
     assert found["away"].kg_co2e_per_kwh == 0.2
-    assert stated(found) == "Grid intensity: a table, as of 2024; the utility, as of 2025, of hours by the mean of a day"
+    assert (
+        stated(found) == "Grid intensity: a table, as of 2024; the utility, as of 2025, of hours by the mean of a day"
+    )
     assert stated({}) == "Grid intensity: not known for any of these regions"
 
 
