@@ -76,8 +76,8 @@ mutants: setup ## plant one safety bug at a time in a copy of the tree, and run 
 SCHEDULES ?= 2000
 FAILOVERS ?= 50
 
-faults: setup ## run seeded schedules of crashes, errors and takeovers (SCHEDULES=100000), then 500 simulated and FAILOVERS=50 real failovers; SEED=7 runs one schedule and shows its trace
-	$(BIN)/python -m tests.faults.run --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+faults: setup ## run seeded schedules of crashes, errors and takeovers (SCHEDULES=100000), FIRST=50000 from that seed on; then 500 simulated and FAILOVERS=50 real failovers; SEED=7 runs one schedule and shows its trace
+	$(BIN)/python -m tests.faults.run --schedules $(SCHEDULES) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 	$(if $(SEED),,$(BIN)/python -m tests.failovers --simulated 500 --real $(FAILOVERS))
 
 lint: setup ## check format, ruff, strict typing and import contracts; changes nothing
