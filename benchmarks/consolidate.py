@@ -4,10 +4,10 @@ One run of the method on three fleets, each of which it has not seen: pods of 1,
 memory, in three kinds of nodes, spread as by Kubernetes' LeastAllocated scorer until 60 % of the GPUs are allocated.
 Then a run that continues from the plan of the first. Seconds are divided by `machine_factor`. One process, one thread.
 
-consolidate_s           seconds of a first run, the largest of the three fleets
-consolidate_continued_s the same of a run that continues
-consolidate_gap         nodes over the lower bound after one run, mean of the fleets
-machine_factor          how many times slower than the machine of RESULTS.md this one is now
+consolidate_s            seconds of a first run, the largest of the three fleets
+consolidate_continued_s  the same of a run that continues
+consolidate_gap          nodes over the lower bound after one run, mean of the fleets
+machine_factor           how many times slower than the machine of RESULTS.md this one is now
 """
 
 from dataclasses import replace

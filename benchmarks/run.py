@@ -2,7 +2,8 @@
 
 A benchmark is a module of this folder with `figures() -> dict[str, float]`, a docstring that states what is measured
 against what, and, if a figure has a goal, `GOALS: dict[str, Goal]`. Writes build/bench.json (figure to number, and
-`bench_scale`), and with --results also benchmarks/RESULTS.md. Exits with 1 if a benchmark failed or missed a goal.
+`bench_scale`), and with --results also their sections of benchmarks/RESULTS.md. Exits with 1 if a benchmark failed or
+missed a goal.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.outcome import Outcome
-from benchmarks.results import write_results
+from benchmarks.results import write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -33,10 +34,10 @@ def main() -> int:
     for number, name in enumerate(options.only, start=1):
         print(f"[{number}/{len(options.only)}] {name}", file=sys.stderr, flush=True)
         outcomes.append(_run(name, options.scale))
+        if options.results:  # after each, so that a run that is stopped keeps what it measured
+            write_result(FOLDER / "RESULTS.md", outcomes[-1], benchmarks())
     _show(outcomes, options.scale)
     _write_json(outcomes, options.scale, options.into)
-    if options.results:
-        write_results(FOLDER / "RESULTS.md", outcomes, options.scale)
     return _verdict(outcomes, options.scale)
 
 
@@ -46,8 +47,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, help="run this one; may be given several times")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size, for a trial run")
     parser.add_argument("--into", type=Path, default=Path("build"), help="folder for bench.json")
-    parser.add_argument("--results", action="store_true", help="write benchmarks/RESULTS.md")
+    parser.add_argument("--results", action="store_true", help="write their sections of benchmarks/RESULTS.md")
     options = parser.parse_args()
+    if options.results and options.scale != 1.0:
+        parser.error("--results is for the full size: leave --scale out")
     options.only = options.only or names
     return options
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from benchmarks.measure import at_least, at_most
 from benchmarks.outcome import Outcome
-from benchmarks.results import write_results
+from benchmarks.results import write_result
 from benchmarks.run import benchmarks
 from tests.conftest import REPOSITORY
 
@@ -34,17 +34,29 @@ def test_a_trial_run_has_no_verdicts():
 
 
 def test_results_name_machine_commit_remarks_and_failures(tmp_path):
+    page, names = tmp_path / "RESULTS.md", ["sketch", "ray_cores"]
     about = "About a,\nin two lines.\n\na_s   seconds, of\n      all\nb, c_d\n      ratios"
-    good = Outcome("sketch", about, {"a": 1.5}, {"a": at_most(2)}, ["peer x is missing"])
-    bad = Outcome("ray_cores", "About b.", failure="ended with code 1; its output is above")
-    write_results(tmp_path / "RESULTS.md", [good, bad], 1.0)
-    text = (tmp_path / "RESULTS.md").read_text()
-    assert "- machine: " in text
-    assert "- commit: " in text
+    write_result(page, Outcome("sketch", about, {"a": 1.5}, {"a": at_most(2)}, ["peer x is missing"]), names)
+    write_result(page, Outcome("ray_cores", "About b.", failure="ended with code 1; its output is above"), names)
+    text = page.read_text()
+    assert text.count("machine: ") == text.count("commit: ") == 2
     assert "\n\nAbout a, in two lines.\n\n- a_s: seconds, of all\n- b, c_d: ratios\n\n" in text
     assert "| a | 1.5 | <= 2 | met |" in text
     assert "- peer x is missing" in text
     assert "**Failed:** it ended with code 1" in text
+
+
+def test_results_of_one_benchmark_replace_its_section_only(tmp_path):
+    page, names = tmp_path / "RESULTS.md", ["a", "b"]
+    for outcome in (Outcome("b", "Of b.", {"x": 1.0}), Outcome("a", "Of a.", {"y": 2.0}), Outcome("gone", "Of it.")):
+        write_result(page, outcome, [*names, "gone"])
+    before = page.read_text()
+    write_result(page, Outcome("b", "Of b.", {"x": 3.0}), names)
+    after = page.read_text()
+    assert [line for line in after.splitlines() if line.startswith("#")] == ["# Benchmark results", "## a", "## b"]
+    assert before.split("## ")[1] == after.split("## ")[1]
+    assert "| x | 3 |" in after
+    assert "| x | 1 |" not in after
 
 
 def test_a_trial_of_the_sketch_writes_one_flat_object(tmp_path):
