@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpuwise.enact import KubernetesEnactor
+from gpuwise.enact.recovering import Recoverer
 from tests.failovers.__main__ import main
 from tests.failovers.failover import failover
 from tests.failovers.result import passed, violations
@@ -17,8 +17,8 @@ def test_i6_no_effect_after_a_takeover_on_the_virtual_clock():
 
 @pytest.mark.parts
 def test_i6_without_the_fence_a_write_that_hung_takes_effect_after_it_was_written_off(monkeypatch):
-    monkeypatch.setattr(KubernetesEnactor, "_fenced", lambda self, intent, now_s: None)
-    monkeypatch.setattr("gpuwise.enact.enactor._IN_FLIGHT_S", 0)
+    monkeypatch.setattr(Recoverer, "_fenced", lambda self, intent, now_s: None)
+    monkeypatch.setattr("gpuwise.enact.recovering._IN_FLIGHT_S", 0)
     assert violations([simulated(seed) for seed in range(20)]) > 0
 
 

@@ -12,6 +12,8 @@ from tests.faults.targets import SUBJECTS
 
 from gpuwise.enact import enactor, examine
 from gpuwise.enact.nodes import NodeActions
+from gpuwise.enact.outcomes import outcome_of
+from gpuwise.enact.recovering import Recoverer
 from gpuwise.enact.watching import Watcher
 from gpuwise.lead import Leader
 from gpuwise.memory.ledger import SqliteLedger
@@ -136,7 +138,7 @@ class TestBugsThatAreFound:
 
     def test_i6_without_the_check_of_the_epoch_and_the_fence(self, monkeypatch):
         without_epochs(monkeypatch)
-        monkeypatch.setattr(enactor.KubernetesEnactor, "_fenced", lambda self, intent, now_s: None)
+        monkeypatch.setattr(Recoverer, "_fenced", lambda self, intent, now_s: None)
         monkeypatch.setattr(
             "tests.faults.failing._STOPPED_S", (20,)
         )  # the intent is then still open for the next leader
@@ -172,7 +174,7 @@ class TestBugsThatAreFound:
 
         def granted(self, intent, error):
             now_s, status = self._clock(), enactor.OutcomeStatus.NOT_APPLIED
-            return enactor._outcome(intent.command, now_s, status, enactor.Reason.REFUSED_BY_CLUSTER, str(error))
+            return outcome_of(intent.command, now_s, status, enactor.Reason.REFUSED_BY_CLUSTER, str(error))
 
         monkeypatch.setattr(enactor.KubernetesEnactor, "_after_error", granted)
         assert first_violation("I31") is not None

@@ -372,7 +372,7 @@ _ENACT_MUTANTS = (
     ),
     Mutant(
         "a-dry-run-writes-outcomes",
-        "src/gpuwise/enact/enactor.py",
+        "src/gpuwise/enact/observing.py",
         "if not self._settings.dry_run:\n            self._ledger.record_outcome(outcome)",
         "self._ledger.record_outcome(outcome)",
         (_ENACT,),
@@ -407,8 +407,8 @@ _ENACT_MUTANTS = (
     ),
     Mutant(
         "nothing-was-changed-is-said-unseen",
-        "src/gpuwise/enact/enactor.py",
-        "if in_flight and found.status in (_WRITTEN if undoing else (OutcomeStatus.NOT_APPLIED,)):",
+        "src/gpuwise/enact/recovering.py",
+        "if in_flight and found.status in (WRITTEN if undoing else (OutcomeStatus.NOT_APPLIED,)):",
         "if in_flight and found is None:",
         (_ENACT,),
         "A write that is still on its way takes effect after its outcome was written (I31).",
