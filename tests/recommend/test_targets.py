@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from random import Random
+from statistics import mean
 
 import pytest
 from hypothesis import given, settings
@@ -142,6 +144,51 @@ def test_a_spot_move_shares_a_node_of_its_place_that_nothing_else_claims():
     freed = replace(move, id="r-freed", claims=("spot-0",), change=FreeNode(()))
     targets = Targets(fleet([(subject, 0.8)], node(), *spot), frozenset(freed.claims))
     assert targets.claimed_by(replace(move, shared_claims=())).shared_claims == ("spot-1",)
+
+
+def most_valuable(items: Sequence[tuple[int, float]], slices: int) -> float:
+    """The highest value of items, each with a number of slices, that some slices allow: a knapsack, solved exactly."""
+    best = [0.0] * (slices + 1)
+    for size, value in items:
+        for left in range(slices, size - 1, -1):
+            best[left] = max(best[left], best[left - size] + value)
+    return best[slices]
+
+
+@cache
+def lightly_used(devices: int) -> UsageProfile:
+    """Two weeks of devices at 5 % activity: each fits a slice."""
+    many = [device(2 * WEEK, busy=range(2 * WEEK), uuid=f"GPU-{one}", pod=f"p-{one}") for one in range(devices)]
+    for one in many:
+        one.samples[Signal.SM_ACTIVITY][:] = 0.05
+        one.samples[Signal.MEMORY_USED][:] = 7.5 * 2**30
+    return profile(usage(*many), ScoreSettings())
+
+
+def scarce(rng: Random) -> tuple[Fleet, list[int], int]:
+    """A fleet with fewer free slices than its workloads would fill, their numbers of pods, and the slices."""
+    pods = [rng.randint(1, 4) for _ in range(rng.randint(3, 9))]
+    slices = rng.randint(1, 7), rng.randint(1, 7)
+    works = [placed(f"w-{at}", f"node-{at}", count) for at, count in enumerate(pods)]
+    nodes = [node(f"node-{at}", zone="eu-west-1a") for at in range(len(pods))]
+    nodes += [mig(f"mig-{at}", count) for at, count in enumerate(slices)]
+    profiles = {one.ref: replace(lightly_used(count), workload=one.ref) for one, count in zip(works, pods, strict=True)}
+    return Fleet(inventory(*works, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S), pods, sum(slices)
+
+
+def test_where_slices_run_out_a_plan_is_worth_nearly_what_the_best_choice_is():
+    """60 fleets drawn once: 99 % of the exact optimum in the mean, and 83 % at worst."""
+    shares = []
+    for seed in range(60):
+        drawn, pods, slices = scarce(Random(seed))
+        advice = recommend(drawn)
+        resizes = [one for one in (*advice.plan, *advice.alternatives) if isinstance(one.change, Resize)]
+        wanted = [(pods[int(one.workload.name.removeprefix("w-"))], one.saving.usd_month) for one in resizes]
+        best = most_valuable(wanted, slices)
+        shares += [sum(one.saving.usd_month for one in best_plan(resizes)) / best] if best else []
+    assert len(shares) > 50
+    assert mean(shares) > 0.98
+    assert min(shares) > 0.8
 
 
 def assert_feasible(one: Fleet, plan: Sequence[Recommendation]) -> None:

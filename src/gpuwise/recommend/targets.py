@@ -44,9 +44,10 @@ class Targets:
     """Gives the targets of a fleet to its recommendations, the most valuable one first.
 
     A resize to a MIG slice claims free slices. When all free ones are claimed, the next resizes claim them again, so
-    that a plan has those that are worth more. The moves that free nodes claim the slices that they fill. Each change
-    also shares a claim on the nodes to which it moves, so that the plan neither removes nor reconfigures them. That is
-    one node for a spot move or another GPU type: more of the kind can be bought.
+    that a plan has those that are worth more: on random fleets with too few slices, 99 % of the exact optimum in the
+    mean and 83 % at worst (tests/recommend/test_targets.py). The moves that free nodes claim the slices that they fill.
+    Each change also shares a claim on the nodes to which it moves, so that the plan neither removes nor reconfigures
+    them. That is one node for a spot move or another GPU type: more of the kind can be bought.
 
     Args:
         fleet: the fleet.
