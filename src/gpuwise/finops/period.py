@@ -157,11 +157,11 @@ class Period:
             return pool.usd_per_gpu_h
         if not pool.gone:
             return self.prices.price(pool.gpu_type, pool.capacity_type, region=pool.region, zone=pool.zone)
-        prices = self._prices_of_type.get(pool.gpu_type, set())
+        prices = self.prices_of_type.get(pool.gpu_type, set())
         return next(iter(prices)) if len(prices) == 1 else None
 
     @cached_property
-    def _prices_of_type(self) -> Mapping[str | None, set[float | None]]:
+    def prices_of_type(self) -> Mapping[str | None, set[float | None]]:
         """The prices of the known nodes of each GPU type."""
         found: defaultdict[str | None, set[float | None]] = defaultdict(set)
         for pool in {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}:
