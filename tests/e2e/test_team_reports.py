@@ -12,6 +12,7 @@ from tests.series import BUSY_VALUES
 from tests.webhook_server import PATH, webhook_server
 
 from gpuwise.emulate.objects import deployment
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.sources.recording import RecordingWriter
 
@@ -27,6 +28,7 @@ HOSTILE = (
     "ml",
     "ML",
 )
+WATTS = BUSY_VALUES[Signal.POWER]
 WEEK = ("report", "--week", "2026-W47")
 
 
@@ -77,6 +79,8 @@ def test_each_team_has_files_of_its_own_and_one_list_names_them(gpuwise, options
         assert one["selection"] == f"team {team}"
         assert [row["team"] for row in one["teams"]] == [team]
         assert one["bill"]["capacity_gpu_s"] == 7 * DAY_S
+        energy = one["teams"][0]["energy"]
+        assert (energy["measured_gpu_h"], energy["kwh"]) == (168, pytest.approx(168 * WATTS / 1_000))
     assert sum(one["bill"]["capacity_usd"] for one in parts.values()) * 8 / 7 == pytest.approx(
         whole["bill"]["capacity_usd"]
     )

@@ -88,6 +88,7 @@ def _part(period: Period, name: str, of: Members, billed: Mapping[WorkloadRef, B
         listed=period.listed,
         deleted_in=frozenset(of.namespaces),
         tags=period.tags,
+        factors=period.factors,
         seen=period.overview,
         on=on,
         of_types=dict(period.prices_of_type),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from gpuwise.finops.energy import Factors
 from gpuwise.finops.lives import Lives
 from gpuwise.finops.pools import Pool, pool_of_node
 from gpuwise.model.billed import BilledUse
@@ -78,6 +79,7 @@ class Period:
             unallocated card show that it is free.
         tags: which labels name what cost is allocated to.
         deleted_in: namespaces whose deleted workloads are counted, None for all.
+        factors: PUE and intensity of the grids.
     """
 
     inventory: Inventory
@@ -91,6 +93,7 @@ class Period:
     listed: bool = True
     deleted_in: Collection[str] | None = None
     tags: Tags = field(default_factory=Tags)
+    factors: Factors = field(default_factory=Factors)
 
     def once(self, function: "Callable[[Period], T]") -> T:
         """The result of a function of the period, which is computed the first time.

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report import blocked_groups, charts, flow, pattern_wording, spending_wording, wording
+from gpuwise.report import blocked_groups, charts, energy_wording, flow, pattern_wording, spending_wording, wording
 from gpuwise.report.extracts import Extracts
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
@@ -209,6 +209,10 @@ _FILTERS = {
     "percent": wording.percent,
     "kpi_value": wording.kpi_value,
     "span": wording.span,
+    "kwh": energy_wording.kwh,
+    "carbon": energy_wording.carbon,
+    "measured_share": energy_wording.measured_share,
+    "energy_remark": energy_wording.energy_remark,
     "when": wording.when,
     "day": wording.day,
     "moment": wording.moment,
