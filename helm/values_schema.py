@@ -46,7 +46,7 @@ _CHARTS_OWN = {
 }
 """Keys of the configuration that have their own chart values, or do not apply in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode", "prometheus.url", "prometheus.bearer_token_file"}
-_CHARTS_OWN |= {"report.time_zone", "report.email", "report.slack", "report.email.password_file"}
+_CHARTS_OWN |= {"report.time_zone", "report.email", "report.slack", "report.teams", "report.email.password_file"}
 # The Role of the Lease names both.
 _CHARTS_OWN |= {"lead.namespace", "lead.name"}
 
@@ -179,6 +179,9 @@ VALUES: Mapping[str, Schema] = {
             "timeZone": {"type": "string", "pattern": "^([A-Za-z0-9_+/-]+)?$"},
             "email": section({"settings": FREE, "passwordSecret": SECRET_KEY}),
             "slack": section({"webhookUrlSecret": SECRET_KEY}),
+            "eachTeam": FLAG,
+            "teams": FREE,
+            "secrets": several(MOUNTED_SECRET, uniqueItems=True),
             "resources": RESOURCES,
             "serviceAccount": SERVICE_ACCOUNT,
         }
@@ -288,13 +291,13 @@ def build() -> str:
     # The schema accepts `mode`; a template then rejects it with a message that names the value to use.
     policy["properties"]["mode"] = {}
     usage = of_type(typing.get_type_hints(Config)["prometheus"], "prometheus.")
-    email = of_type(typing.get_type_hints(ReportSettings)["email"], "report.email.")
+    hints = typing.get_type_hints(ReportSettings, include_extras=False)
+    email = with_settings(VALUES["report"]["properties"]["email"], of_type(hints["email"], "report.email."))
+    report = with_section(VALUES["report"], "email", email)
     values = {
         **VALUES,
         "prometheus": with_settings(VALUES["prometheus"], usage),
-        "report": with_section(
-            VALUES["report"], "email", with_settings(VALUES["report"]["properties"]["email"], email)
-        ),
+        "report": with_section(report, "teams", of_type(hints["teams"], "report.teams.")),
     }
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",

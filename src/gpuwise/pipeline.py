@@ -420,6 +420,7 @@ class Pipeline:
             past=survey.past,
             deleted_in=survey.deleted_in,
             tags=Tags(self.settings.finops.tags),
+            factors=self.settings.finops.factors(self.prices.kg_co2e_per_kwh),
         )
 
 

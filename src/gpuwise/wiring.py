@@ -526,7 +526,10 @@ def senders(config: Config) -> "Senders":
     given = config.report
     password = secret(given.email.password_file, "report.email.password_file")
     webhook = secret(given.slack.webhook_url_file, "report.slack.webhook_url_file")
-    return Senders.of(given, password=password, webhook=webhook)
+    webhooks = {
+        name: secret(one.slack_url_file, f"report.teams.{name}.slack_url_file") for name, one in given.teams.items()
+    }
+    return Senders.of(given, password=password, webhook=webhook, webhooks=webhooks)
 
 
 def secret(path: Path | None, key: str) -> str | None:

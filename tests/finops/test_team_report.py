@@ -1,6 +1,7 @@
 """The report of one team: its part of each number, and nothing of other teams; budgets are the same wherever shown."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -83,6 +84,77 @@ def test_a_team_sees_its_part_and_nothing_of_the_others(loop, tmp_path):
     assert {one.name for one in write_report(red, tmp_path / "out").html.parent.iterdir()}.isdisjoint(
         one.name for one in write_report(whole, tmp_path / "whole").html.parent.iterdir()
     )
+
+
+WINDOW = Window(at(0), at(WEEK_H), 300)
+
+
+def week_of(loop):
+    return weekly.read_week(loop, WINDOW, week="2026-W47", now_s=at(WEEK_H) + 3 * 3_600)
+
+
+def test_the_report_of_each_team_is_the_one_that_is_made_for_it_alone(loop):
+    parts = weekly.team_parts(loop, week_of(loop))
+    found = {one.team: one.report for one in weekly.team_reports(loop, parts, views=False, kept=frozenset(TEAMS))}
+    assert list(found) == list(TEAMS)
+    for team, one in found.items():
+        alone = made(loop, team)
+        # The first one adds the week to the history, so only the later ones have the same head.
+        assert replace(one, ledger_head=None) == replace(alone, ledger_head=None)
+
+
+def test_a_task_gets_plain_data_without_a_ledger_or_a_path_and_compiles_the_same(loop, tmp_path):
+    parts = weekly.team_parts(loop, week_of(loop))
+    sent = pickle.dumps(parts)
+    for absent in (b"sqlite", b"Ledger", b"Pipeline", b"ProfileFile", str(tmp_path).encode(), b"n0-of-nobody"):
+        assert absent not in sent
+    for part, copy in zip(parts, pickle.loads(sent), strict=True):
+        assert weekly.team_report(copy) == weekly.team_report(part)
+
+
+TEAMS = ("blue-team", "red-team")
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A card that two teams share for half of the week, and a pod of the first team that is deleted."""
+    fleet = Fleet(tmp_path)
+    fleet.node("n0", gpus=2)
+    for space in ("red", "blue"):
+        fleet.namespace(space, team=f"{space}-team")
+        fleet.deployment(f"{space}-app", namespace=space)
+    fleet.namespace("empty", team="idle-team")
+    fleet.pod("red-0", "n0", hours=(0, WEEK_H), owner="red-app", device="GPU-1")
+    fleet.pod("blue-0", "n0", hours=(84, WEEK_H), owner="blue-app", namespace="blue", device="GPU-1", values=IDLE)
+    fleet.pod("old-0", "n0", hours=(0, 20), namespace="red", device="GPU-2")
+    fleet.report()
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        yield Pipeline(
+            KubernetesInventory(RecordedObjects(tmp_path / "inventory.json")),
+            RecordedUsage(tmp_path),
+            read_prices(tmp_path / "prices.csv"),
+            InProcess(),
+            ProfileFile,
+            ledger,
+            LoopSettings("test", WEEK_H, fleet.step_s, 1),
+        )
+
+
+def test_the_parts_of_a_shared_card_and_of_deleted_pods_sum_to_the_fleets(shared):
+    """Half of the week two pods divide the card: red has 84 + 42 hours of it and 20 of the other card, blue 42."""
+    week = week_of(shared)
+    parts = weekly.team_parts(shared, week)
+    assert [one.team for one in parts] == list(TEAMS)  # a team without any GPU has no report
+    blue, red = (weekly.team_report(one) for one in parts)
+    assert blue.bill.capacity_gpu_s / 3_600 == pytest.approx(42)
+    assert red.bill.capacity_gpu_s / 3_600 == pytest.approx(84 + 42 + 20)
+    whole = {one.team: one for one in week.report.teams}
+    for one, name in ((blue, "blue-team"), (red, "red-team")):
+        assert one.teams == (whole[name],)
+        assert one.bill.capacity_usd == pytest.approx(whole[name].cost_usd)
+        assert one.bill.idle_usd == pytest.approx(whole[name].idle_usd)
+        assert sum(day.idle_gpu_h for day in one.days) == pytest.approx(whole[name].idle_gpu_h)
+    assert blue.bill.used_usd + red.bill.used_usd == pytest.approx(week.report.bill.used_usd)
 
 
 def test_an_unknown_team_is_a_mistake_with_the_known_names(loop):

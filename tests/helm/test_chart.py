@@ -64,6 +64,10 @@ def test_every_object_has_the_common_labels(rendered: Objects):
         ({"report__email__settings": {"password_file": "x"}}, "password_file"),
         ({"report__email__passwordSecret__name": "mail"}, "belong together"),
         ({"report__timeZone": "Europe Berlin"}, "timeZone"),
+        ({"report__teams": {"ml": {"email": ["a@example.com"]}}}, "report.eachTeam is false"),
+        ({"report__teams": {"ml": {"mail": ["a@example.com"]}}, "report__eachTeam": True}, "mail"),
+        ({"report__teams": {"ml": {"email": ["a@example.com"]}}, "report__eachTeam": True}, "has no host"),
+        ({"config__report__teams": {}}, "teams"),
         ({"report__enabled": False, "report__slack__webhookUrlSecret__name": "slack"}, "nothing would be sent"),
         ({"config__report__time_zone": "UTC"}, "time_zone"),
         ({"serviceAccount__create": False}, "serviceAccount.create is false"),
@@ -127,6 +131,27 @@ def test_the_report_is_sent_once_a_channel_is_configured(helm: Helm, find: Find)
     (plain,) = of_kind(helm.render(values=None, **REQUIRED), "CronJob")
     assert "timeZone" not in plain["spec"]
     assert "--send" not in plain["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_the_report_of_each_team_is_written_and_sent_to_it(helm: Helm, tmp_path: Path):
+    teams = {"vision": {"slack_url_file": "/etc/gpuwise-report/vision-slack/url"}, "ml": {"email": ["ml@example.com"]}}
+    given = {"report__eachTeam": True, "report__teams": teams, "report__secrets": ["vision-slack"]}
+    mail = {"report__email__settings": {"host": "mail", "sender": "gpuwise@example.com"}}
+    objects = helm.render(values=None, **REQUIRED | given | mail)
+    (cron,) = of_kind(objects, "CronJob")
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"][-4:] == ["--output-dir", "/reports", "--each-team", "--send"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts["report-vision-slack"] == "/etc/gpuwise-report/vision-slack"
+    assert {"name": "report-vision-slack", "secret": {"secretName": "vision-slack"}} in pod["volumes"]
+    (service,) = of_kind(objects, "Deployment")
+    assert "vision-slack" not in str(service)
+    file = tmp_path / "gpuwise.yaml"
+    (written,) = of_kind(objects, "ConfigMap")
+    file.write_text(written["data"]["gpuwise.yaml"])
+    found = load(file, {}, {}).report.teams
+    assert (found["ml"].email, found["vision"].email) == (("ml@example.com",), ())
+    assert str(found["vision"].slack_url_file) == teams["vision"]["slack_url_file"]
 
 
 def test_with_postgresql_the_report_is_sent_from_any_node(helm: Helm):

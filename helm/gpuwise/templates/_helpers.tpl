@@ -170,6 +170,7 @@ true
 {{- if .Values.report.slack.webhookUrlSecret.name -}}
 {{- $_ := set $report "slack" (dict "webhook_url_file" "/etc/gpuwise-slack/url") -}}
 {{- end -}}
+{{- if .Values.report.teams -}}{{- $_ := set $report "teams" .Values.report.teams -}}{{- end -}}
 {{- if $report -}}{{- $_ := set $own "report" $report -}}{{- end -}}
 {{- if .Values.ray.enabled -}}
 {{- $address := printf "ray://%s-head-svc.%s.svc:10001" (include "gpuwise.rayName" .) .Release.Namespace -}}
@@ -185,7 +186,7 @@ true
 
 {{/* "true" if the report is sent to somebody. */}}
 {{- define "gpuwise.sendsReport" -}}
-{{- if or .Values.report.email.settings.host .Values.report.slack.webhookUrlSecret.name -}}true{{- end -}}
+{{- if or .Values.report.email.settings.host .Values.report.slack.webhookUrlSecret.name .Values.report.teams -}}true{{- end -}}
 {{- end -}}
 
 {{/* The secrets of the channels, by file: for the report alone. */}}
@@ -198,6 +199,11 @@ true
 {{- if .Values.report.slack.webhookUrlSecret.name }}
 - name: slack-webhook
   mountPath: /etc/gpuwise-slack
+  readOnly: true
+{{- end }}
+{{- range .Values.report.secrets }}
+- name: report-{{ . }}
+  mountPath: /etc/gpuwise-report/{{ . }}
   readOnly: true
 {{- end }}
 {{- end -}}
@@ -222,6 +228,11 @@ true
       - key: {{ .key }}
         path: url
 {{- end }}
+{{- end }}
+{{- range .Values.report.secrets }}
+- name: report-{{ . }}
+  secret:
+    secretName: {{ . }}
 {{- end }}
 {{- end -}}
 

@@ -57,7 +57,8 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
                 checks.report("usage of the fleet", measured)
             if reader is not None and wiring.changeable(config):
                 _rights(checks, config, reader, seen)
-        if config.report.email.host is not None or config.report.slack.webhook_url_file is not None:
+        given = config.report
+        if given.email.host is not None or given.slack.webhook_url_file is not None or given.teams:
             senders = checks.check("report delivery", lambda: _senders(config))
             checks.report("report delivery", senders.reach() if senders is not None else ())
         if reader is not None and wiring.changeable(config):
@@ -180,9 +181,10 @@ def _rights(checks: _Checks, config: Config, reader: ClusterReader, seen: Invent
 
 def _senders(config: Config) -> "tuple[Senders, str]":
     found = wiring.senders(config)
-    number = len(found.addresses)
+    number, teams = len(found.addresses), len(found.teams)
     channels = [f"e-mail to {number} address{'es' if number != 1 else ''}"] if found.server is not None else []
-    return found, ", ".join([*channels, *(["Slack"] if found.webhook is not None else [])])
+    channels += ["Slack"] if found.webhook is not None else []
+    return found, ", ".join([*channels, *([f"{teams} team{'s' if teams != 1 else ''}"] if teams else [])])
 
 
 def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[bool, str]:

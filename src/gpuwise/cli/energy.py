@@ -20,7 +20,7 @@ from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import ledger_only, now
 from gpuwise.cli.windows import HELP, Days, days_of, known_days
 from gpuwise.config import Config
-from gpuwise.finops.energy import METHOD, EnergyLine, Factors
+from gpuwise.finops.energy import METHOD, EnergyLine, pue_stated
 from gpuwise.finops.energy import energy as measured
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import date
@@ -50,21 +50,15 @@ def energy(config: Config, by: tuple[str, ...], window: str, now_s: int | None, 
     at_s = now_s or int(time.time())
     asked = days_of(window, at_s)
     settings, grid = config.finops, read_intensities(config.grid)
-    factors = Factors(settings.pue, settings.pue_by_region, {name: one.kg_co2e_per_kwh for name, one in grid.items()})
+    factors = settings.factors({name: one.kg_co2e_per_kwh for name, one in grid.items()})
     with cost_history(config) as history:
         missing = known_days(history, asked, at_s)
         sums = list(history.sums((*by, "region"), asked.start_s, asked.end_s))
     lines, total = measured(sums, by, factors)
     regions = {str(one.keys[-1]) for one in sums}
     named = stated({region: one for region, one in grid.items() if region in regions})
-    found = _Found(by, asked.name, lines, total, missing, _pue(factors), named)
+    found = _Found(by, asked.name, lines, total, missing, pue_stated(factors), named)
     {"table": _table, "json": _json, "csv": _csv}[form](found, asked)
-
-
-def _pue(factors: Factors) -> str:
-    own = "".join(f", {value:g} in {region}" for region, value in sorted(factors.pue_by_region.items()))
-    unset = "" if factors.pue > 1.0 or factors.pue_by_region else ": the boards alone (finops.pue is not set)"
-    return f"PUE {factors.pue:g}{own}{unset}"
 
 
 def _table(found: _Found, _asked: Days) -> None:

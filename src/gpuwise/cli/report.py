@@ -7,19 +7,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from gpuwise import weekly
-from gpuwise.cli import show
+from gpuwise.cli import each_team, show
 from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import now, scoring
 from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
-from gpuwise.delivery.deliver import deliver, failure, wanted
+from gpuwise.delivery.deliver import Result, deliver, failure, wanted
 from gpuwise.delivery.pdf import installed, write_pdf
 from gpuwise.finops.combined import combined
 from gpuwise.model.codec import from_json
@@ -30,6 +30,9 @@ from gpuwise.model.usage import Window
 from gpuwise.report import render_json, render_markdown, write_report
 from gpuwise.wiring import loop, open_ledger, senders
 from gpuwise.wiring import now as clock
+
+if TYPE_CHECKING:
+    from gpuwise.delivery.senders import Senders
 
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
@@ -42,6 +45,11 @@ _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 @click.option("--pdf", is_flag=True, help="Write a PDF there, too; it needs Chromium.")
 @click.option("--send", is_flag=True, help="Send it by e-mail and Slack, as report.email and report.slack say: once.")
 @click.option("--team", metavar="NAME", help="Only this team: its bill, recommendations, budgets, lasting changes.")
+@click.option(
+    "--each-team",
+    is_flag=True,
+    help="Also the report of each team: files in a folder of --output-dir; with --send, to whom report.teams names.",
+)
 @click.option("--again", is_flag=True, help="With --send: send also what was sent before.")
 @click.option(
     "--combine",
@@ -61,18 +69,29 @@ def report(config: Config, **options: Any) -> None:
     # What the delivery needs is checked before the fleet is read, which may take minutes.
     chromium = _chromium(asked.output_dir) if asked.pdf else None
     sending = senders(config) if asked.send else None
+    if sending is not None:
+        sending.of_report(asked.team, each_team=asked.each_team)
     with ExitStack() as stack:
-        found, ledger = _combined(config, asked, stack) if asked.files else _of_cluster(config, asked, stack)
-        _write(found, asked.output_dir, chromium, asked.form)
+        if asked.files:
+            found, ledger = _combined(config, asked, stack)
+            _write(found, asked.output_dir, chromium, asked.form)
+            todo = [(found, asked.team)]
+        else:
+            todo, ledger = _of_cluster(config, asked, stack, chromium, sending)
         if sending is None or ledger is None:
             return
-        todo = wanted(sending.channels(found, found.cluster), week=found.week or "", scope=_scope(found), at_s=clock())
-        results = deliver(todo, ledger, again=asked.again, clock=clock, wait=time.sleep)
+        results = [one for found, team in todo for one in _send(sending, found, team, ledger, asked)]
     for one in results:
         say(str(one), to=err)
     failed = failure(results)
     if failed is not None:
         raise failed
+
+
+def _send(sending: "Senders", found: WeeklyReport, team: str | None, ledger: Ledger, asked: "_Asked") -> list[Result]:
+    channels = sending.of_report(team, each_team=asked.each_team).channels(found, found.cluster)
+    todo = wanted(channels, week=found.week or "", scope=_scope(found), at_s=clock())
+    return deliver(todo, ledger, again=asked.again, clock=clock, wait=time.sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,7 @@ class _Asked:
     pdf: bool
     send: bool
     team: str | None
+    each_team: bool
     again: bool
     files: tuple[Path, ...]
     form: str
@@ -97,15 +117,36 @@ class _Asked:
         """
         if self.again and not self.send:
             raise InputError("--again has no meaning without --send", hint="add --send")
+        if self.each_team:
+            self._check_each_team()
         if self.files and self.team is not None:
             hint = (
                 f"write the report of the team in each cluster with --team {shlex.quote(self.team)}, and combine these"
             )
             raise InputError("--combine reads reports, which are of teams already or not", hint=hint)
 
+    def _check_each_team(self) -> None:
+        if self.team is not None:
+            raise InputError("--each-team and --team contradict each other", hint="leave out one of them")
+        if self.files:
+            hint = "write the reports of the teams in each cluster; those of one team can be combined"
+            raise InputError("--combine reads reports, and --each-team writes those of one cluster", hint=hint)
+        if self.pdf:
+            hint = "write the PDF of one team with --team"
+            raise InputError("--pdf starts Chromium once, and --each-team writes many reports", hint=hint)
+        if self.output_dir is None and not self.send:
+            hint = "add --output-dir FOLDER, or --send"
+            raise InputError("--each-team writes files, and no folder is named", hint=hint)
 
-def _of_cluster(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger]:
-    """Make the report of one week from the cluster; also return its ledger."""
+
+def _of_cluster(
+    config: Config, asked: _Asked, stack: ExitStack, chromium: str | None, sending: "Senders | None"
+) -> tuple[list[tuple[WeeklyReport, str | None]], Ledger]:
+    """Make and write the report of one week from the cluster, and those of its teams if they are asked for.
+
+    Returns:
+        What is to be sent, each report with its team, and the ledger.
+    """
     at_s, zone = asked.now_s or int(time.time()), config.report.time_zone
     name, start_s, end_s = week_of(asked.week, at_s, zone)
     if asked.send:
@@ -113,8 +154,14 @@ def _of_cluster(config: Config, asked: _Asked, stack: ExitStack) -> tuple[Weekly
     shown = stack.enter_context(progress())
     pipeline = stack.enter_context(loop(config, shown, writing=False))
     window = _window(name, start_s, end_s, config)
-    found = weekly.report(pipeline, window, week=name, now_s=at_s, time_zone=zone.key, team=asked.team)
-    return found, pipeline.ledger
+    week = weekly.read_week(pipeline, window, week=name, now_s=at_s, time_zone=zone.key, team=asked.team)
+    found = week.report if asked.team is None else weekly.of_team(pipeline, week, asked.team)
+    _write(found, asked.output_dir, chromium, asked.form)
+    todo = [(found, asked.team)]
+    if asked.each_team:
+        of_teams = each_team.make(pipeline, week, asked.output_dir, sending.teams if sending is not None else ())
+        todo += [(one, team) for team, one in of_teams.items()]
+    return todo, pipeline.ledger
 
 
 def _combined(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger | None]:

@@ -1,5 +1,6 @@
 """Settings of the weekly report: its time zone, and to whom it is sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -48,6 +49,17 @@ class SlackSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TeamSettings:
+    """Who gets the report of one team."""
+
+    email: tuple[str, ...] = ()
+    """Addresses; `report.email` has the mail server and the sender."""
+
+    slack_url_file: Path | None = None
+    """File with the address of an incoming webhook, which is a secret."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportSettings:
     """The weekly report: the zone of its weeks, and to whom `gpuwise report --send` sends it."""
 
@@ -63,3 +75,8 @@ class ReportSettings:
 
     slack: SlackSettings = field(default_factory=SlackSettings)
     """The channel in Slack."""
+
+    teams: Mapping[str, TeamSettings] = field(default_factory=dict)
+    """Who gets the report of a team, by its name: `email`, a list of addresses, and `slack_url_file`, a file with the
+    address of a webhook. With `--each-team` or `--team`; a team that is not named here is sent nothing with
+    `--each-team`."""

@@ -65,10 +65,6 @@ def mail_server(settings: EmailSettings, password: str | None, timeout_s: float)
     assert settings.host is not None, "without a host no e-mail is sent"
     if settings.sender is None:
         raise InputError("report.email.host is set, and report.email.sender is not", hint="set the address in From")
-    if not settings.recipients:
-        raise InputError(
-            "report.email.host is set, and report.email.recipients is empty", hint="name who gets the report"
-        )
     for one in settings.recipients:
         address(one, "report.email.recipients")
     if (settings.user is None) is not (password is None):

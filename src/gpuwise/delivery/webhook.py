@@ -88,11 +88,12 @@ def reach(url: str, timeout_s: float) -> str:
     return f"the host of {_digest(url)} answers; nothing was posted"
 
 
-def checked_url(text: str | None) -> str:
+def checked_url(text: str | None, key: str = "report.slack.webhook_url_file") -> str:
     """Return the address of a webhook, if a message can be sent to it.
 
     Args:
-        text: content of `report.slack.webhook_url_file`.
+        text: content of the file.
+        key: where the file is configured, for the error.
 
     Raises:
         InputError: it is empty or no https address; plain http is accepted on this machine alone. The error does not
@@ -101,12 +102,10 @@ def checked_url(text: str | None) -> str:
     hint = "the file has one line, the address that Slack shows for the webhook: https://hooks.slack.com/services/..."
     parts = _parts(text or "")
     if parts is None or len((text or "").split()) != 1:
-        raise InputError("the file of report.slack.webhook_url_file has no valid address", hint=hint)
+        raise InputError(f"the file of {key} has no valid address", hint=hint)
     scheme, host = parts
     if scheme != "https" and not (scheme == "http" and _is_loopback(host)):
-        problem = (
-            f"the address in the file of report.slack.webhook_url_file begins with {scheme}, which is not encrypted"
-        )
+        problem = f"the address in the file of {key} begins with {scheme}, which is not encrypted"
         raise InputError(problem, hint=hint)
     return text or ""
 

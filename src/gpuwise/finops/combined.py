@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import TypeVar
 
+from gpuwise.finops.energy import summed
 from gpuwise.finops.waste import merged
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
@@ -73,6 +74,7 @@ def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
         quality=_quality(parts),
         price_source="; ".join(dict.fromkeys(one.price_source for one in parts)),
         ledger_head=None,
+        energy_basis=" ".join(dict.fromkeys(one.energy_basis for one in parts if one.energy_basis)),
         trend=_grouped(
             (week for one in parts for week in one.trend), lambda week: week.start_s, partial(_week, len(parts))
         ),
@@ -160,6 +162,7 @@ def _teams(every: Iterable[TeamCost]) -> tuple[TeamCost, ...]:
             saving_usd_month=_total(members, "saving_usd_month"),
             unpriced_gpu_h=_total(members, "unpriced_gpu_h"),
             unknown_gpu_h=_total(members, "unknown_gpu_h"),
+            energy=summed(one.energy for one in members),
         )
         for name, members in groups.items()
     ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gpuwise.model.cost import CostSum
 from gpuwise.model.hours import HOUR_S
+from gpuwise.model.report import EnergyUse
 
 JOULES_PER_KWH = 3.6e6
 
@@ -64,7 +65,15 @@ class EnergyLine:
 
 
 @dataclass(slots=True)
-class _Sum:
+class EnergySum:
+    """A sum of energy.
+
+    Attributes:
+        gpu_h: GPU-hours.
+        measured_gpu_h, kwh, kg_co2e, unknown_kwh: as in `EnergyUse`; 0 where nothing was added.
+        emitting: whether some energy is in a region with a known intensity.
+    """
+
     gpu_h: float = 0.0
     measured_gpu_h: float = 0.0
     kwh: float = 0.0
@@ -72,13 +81,39 @@ class _Sum:
     unknown_kwh: float = 0.0
     emitting: bool = False
 
-    def line(self, keys: tuple[str | None, ...], kind: str) -> EnergyLine:
+    @classmethod
+    def of(cls, gpu_s: float, powered_s: float, energy_j: float, region: str | None, factors: Factors) -> "EnergySum":
+        """Convert what was measured in one region.
+
+        Args:
+            gpu_s: GPU-seconds.
+            powered_s: of these, with a power reading.
+            energy_j: energy of the boards in these, joules.
+            region: None if it is not known.
+            factors: PUE and intensity of the grids.
+        """
+        hours = gpu_s / HOUR_S
+        measured = min(hours, powered_s / HOUR_S)
+        kwh = energy_j / JOULES_PER_KWH * factors.pue_of(region)
+        intensity = factors.kg_co2e_per_kwh.get(region or "")
+        if intensity is None:
+            return cls(hours, measured, kwh, 0.0, kwh)
+        return cls(hours, measured, kwh, kwh * intensity, 0.0, emitting=measured > 0.0)
+
+    @property
+    def use(self) -> EnergyUse:
+        """What is known; what is not measured is missing, and not 0."""
         measured = self.measured_gpu_h > 0.0
         carbon = self.kg_co2e if self.emitting else None
-        kwh = self.kwh if measured else None
-        return EnergyLine(keys, kind, self.gpu_h, self.measured_gpu_h, kwh, carbon, self.unknown_kwh)
+        return EnergyUse(self.measured_gpu_h, self.kwh if measured else None, carbon, self.unknown_kwh)
 
-    def add(self, other: "_Sum") -> None:
+    def line(self, keys: tuple[str | None, ...], kind: str) -> EnergyLine:
+        """The sum as a line of some keys."""
+        use = self.use
+        return EnergyLine(keys, kind, self.gpu_h, use.measured_gpu_h, use.kwh, use.kg_co2e, use.unknown_kwh)
+
+    def add(self, other: "EnergySum") -> None:
+        """Add another sum."""
         self.gpu_h += other.gpu_h
         self.measured_gpu_h += other.measured_gpu_h
         self.kwh += other.kwh
@@ -95,12 +130,14 @@ def energy(sums: Iterable[CostSum], by: Sequence[str], factors: Factors) -> tupl
         by: the keys.
         factors: PUE and intensity of the grids.
     """
-    found: defaultdict[tuple[tuple[str | None, ...], str], _Sum] = defaultdict(_Sum)
+    found: defaultdict[tuple[tuple[str | None, ...], str], EnergySum] = defaultdict(EnergySum)
     for one in sums:
         *keys, region = one.keys
         named = tuple(None if key is None else str(key) for key in keys)
-        found[named, "nobody" if one.nobody else "allocated"].add(_of(one, str(region or ""), factors))
-    whole = _Sum()
+        powered_s, energy_j = one.measures.powered_s or 0.0, one.measures.energy_j or 0.0
+        part = EnergySum.of(one.time.capacity, powered_s, energy_j, None if region is None else str(region), factors)
+        found[named, "nobody" if one.nobody else "allocated"].add(part)
+    whole = EnergySum()
     for part in found.values():
         whole.add(part)
     lines = [part.line(keys, kind) for (keys, kind), part in found.items()]
@@ -108,11 +145,35 @@ def energy(sums: Iterable[CostSum], by: Sequence[str], factors: Factors) -> tupl
     return tuple(lines), whole.line((None,) * len(by), "total")
 
 
-def _of(one: CostSum, region: str, factors: Factors) -> _Sum:
-    hours = one.time.capacity / HOUR_S
-    measured = min(hours, (one.measures.powered_s or 0.0) / HOUR_S)
-    kwh = (one.measures.energy_j or 0.0) / JOULES_PER_KWH * factors.pue_of(region)
-    intensity = factors.kg_co2e_per_kwh.get(region)
-    if intensity is None:
-        return _Sum(hours, measured, kwh, 0.0, kwh)
-    return _Sum(hours, measured, kwh, kwh * intensity, 0.0, emitting=measured > 0.0)
+def summed(every: Iterable[EnergyUse | None]) -> EnergyUse | None:
+    """The energy of several parts, such as those of a team in several clusters; None if none of them has any.
+
+    Args:
+        every: the parts; None where a part is of a report that had no energy yet.
+    """
+    known = [one for one in every if one is not None]
+    if not known:
+        return None
+    kwh = [one.kwh for one in known if one.kwh is not None]
+    carbon = [one.kg_co2e for one in known if one.kg_co2e is not None]
+    return EnergyUse(
+        sum(one.measured_gpu_h for one in known),
+        sum(kwh) if kwh else None,
+        sum(carbon) if carbon else None,
+        sum(one.unknown_kwh for one in known),
+    )
+
+
+def pue_stated(factors: Factors) -> str:
+    """State the PUE, for people."""
+    own = "".join(f", {value:g} in {region}" for region, value in sorted(factors.pue_by_region.items()))
+    unset = "" if factors.pue > 1.0 or factors.pue_by_region else ": the boards alone (finops.pue is not set)"
+    return f"PUE {factors.pue:g}{own}{unset}"
+
+
+def basis(factors: Factors) -> str:
+    """State how the energy of a report was computed, in a sentence."""
+    return (
+        f"Energy is that of the GPU time with a power reading; {pue_stated(factors)}; "
+        "carbon by the intensity of each region's grid, location-based."
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from gpuwise.finops.energy import Factors
 from gpuwise.finops.lives import Lives
 from gpuwise.finops.pools import Pool, pool_of_node
 from gpuwise.model.billed import BilledUse
@@ -78,6 +79,7 @@ class Period:
             unallocated card show that it is free.
         tags: which labels name what cost is allocated to.
         deleted_in: namespaces whose deleted workloads are counted, None for all.
+        factors: PUE and intensity of the grids.
     """
 
     inventory: Inventory
@@ -91,6 +93,7 @@ class Period:
     listed: bool = True
     deleted_in: Collection[str] | None = None
     tags: Tags = field(default_factory=Tags)
+    factors: Factors = field(default_factory=Factors)
 
     def once(self, function: "Callable[[Period], T]") -> T:
         """The result of a function of the period, which is computed the first time.
@@ -157,11 +160,11 @@ class Period:
             return pool.usd_per_gpu_h
         if not pool.gone:
             return self.prices.price(pool.gpu_type, pool.capacity_type, region=pool.region, zone=pool.zone)
-        prices = self._prices_of_type.get(pool.gpu_type, set())
+        prices = self.prices_of_type.get(pool.gpu_type, set())
         return next(iter(prices)) if len(prices) == 1 else None
 
     @cached_property
-    def _prices_of_type(self) -> Mapping[str | None, set[float | None]]:
+    def prices_of_type(self) -> Mapping[str | None, set[float | None]]:
         """The prices of the known nodes of each GPU type."""
         found: defaultdict[str | None, set[float | None]] = defaultdict(set)
         for pool in {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}:

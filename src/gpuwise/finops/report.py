@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gpuwise.finops.activity import activity
 from gpuwise.finops.bill import bill, fleet_days
+from gpuwise.finops.energy import basis
 from gpuwise.finops.notes import failures_of, notes_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month
@@ -65,6 +66,7 @@ def compile_report(
         waste=waste_of(recommendations, period.inventory.by_ref()),
         cash_usd_month=sum(one.saving.usd_month for one in recommendations if isinstance(one.change, FreeNode)),
         activity=activity(period),
+        energy_basis=basis(period.factors),
     )
 
 

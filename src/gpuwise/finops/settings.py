@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gpuwise.finops.apis import TokenPrice
+from gpuwise.finops.energy import Factors
 from gpuwise.model.cost import KEYS
 from gpuwise.model.tagging import TAGS
 
@@ -95,3 +96,11 @@ class FinopsSettings:
 
     pue_by_region: Mapping[str, Annotated[float, Field(ge=1, le=10)]] = field(default_factory=dict)
     """The same for regions that have another."""
+
+    def factors(self, kg_co2e_per_kwh: Mapping[str, float]) -> Factors:
+        """Return what turns energy of GPUs into that of the data centre and into carbon.
+
+        Args:
+            kg_co2e_per_kwh: intensity of the grid by region.
+        """
+        return Factors(self.pue, self.pue_by_region, kg_co2e_per_kwh)

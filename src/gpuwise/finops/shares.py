@@ -1,18 +1,20 @@
 """Cost per workload and per team."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gpuwise.finops.accounts import pools_of
 from gpuwise.finops.bill import HOUR_S
+from gpuwise.finops.energy import EnergySum
 from gpuwise.finops.period import Period
 from gpuwise.finops.uses import uses_of
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.inventory import Workload, WorkloadRef
 from gpuwise.model.profile import DayUse
 from gpuwise.model.recommendation import Recommendation
-from gpuwise.model.report import TeamCost, WorkloadCost
+from gpuwise.model.report import EnergyUse, TeamCost, WorkloadCost
 from gpuwise.model.signal import Signal
 from gpuwise.model.tagging import owner_of
 
@@ -52,26 +54,37 @@ def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
 
     Workloads without any allocation are left out. The pods of a namespace that no workload owns any more are one line.
     """
-    costs, _ = period.once(_costs)
-    return costs
+    return period.once(_costs).workloads
 
 
 def sampling(period: Period) -> Sampling:
     """How well the workloads of the inventory were sampled."""
-    _, found = period.once(_costs)
-    return found
+    return period.once(_costs).sampling
 
 
-def _costs(period: Period) -> tuple[tuple[WorkloadCost, ...], Sampling]:
-    """Compute both in one pass."""
+class _Costs(NamedTuple):
+    workloads: tuple[WorkloadCost, ...]
+    sampling: Sampling
+    energy: Mapping[str | None, EnergySum]
+    """By team."""
+
+
+def _costs(period: Period) -> _Costs:
+    """Compute all in one pass."""
     costs, found, workloads, prices = [], Sampling(), period.inventory.by_ref(), _Prices(period)
+    energy: defaultdict[str | None, EnergySum] = defaultdict(EnergySum)
     for ref, days in uses_of(period):
         use, workload = period.billed[ref], workloads.get(ref)
         if workload is not None:
             found.add(use)
         if days:
             costs.append(_cost(prices, use, workload, days))
-    return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload))), found
+            for day in days:
+                region = prices.pools[day.node, day.gpu_type].region
+                part = EnergySum.of(day.allocated_gpu_s, day.powered_gpu_s, day.energy_j, region, period.factors)
+                energy[costs[-1].team].add(part)
+    costs.sort(key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload))
+    return _Costs(tuple(costs), found, energy)
 
 
 def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
@@ -82,11 +95,15 @@ def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> t
     savings: defaultdict[str | None, float] = defaultdict(float)
     for recommendation in recommendations:
         savings[recommendation.owner] += recommendation.saving.usd_month
-    teams = [_team(team, members[team], savings[team]) for team in members.keys() | savings.keys()]
+    energy = period.once(_costs).energy
+    teams = [
+        _team(team, members[team], savings[team], energy.get(team, EnergySum()).use)
+        for team in members.keys() | savings.keys()
+    ]
     return tuple(sorted(teams, key=lambda cost: (-(cost.cost_usd or 0.0), -cost.saving_usd_month, cost.team or "")))
 
 
-def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> TeamCost:
+def _team(team: str | None, members: Sequence[WorkloadCost], saving: float, energy: EnergyUse) -> TeamCost:
     return TeamCost(
         team=team,
         workloads=len(members),
@@ -97,6 +114,7 @@ def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> T
         saving_usd_month=saving,
         unpriced_gpu_h=sum(cost.unpriced_gpu_h for cost in members),
         unknown_gpu_h=sum(cost.unknown_gpu_h for cost in members),
+        energy=energy,
     )
 
 

@@ -1,5 +1,6 @@
 """What belongs to one team, by the tags that the bill is divided by."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,24 @@ class Members:
     namespaces: Sequence[str]
 
 
+def every_team(fleet: Inventory, tags: Tags) -> dict[str, Members]:
+    """Find what belongs to each team that a workload or a namespace names, by its name.
+
+    Args:
+        fleet: the inventory.
+        tags: which labels name a team.
+    """
+    spaces = fleet.namespaces
+    workloads: defaultdict[str | None, list[Workload]] = defaultdict(list)
+    left: defaultdict[str | None, list[str]] = defaultdict(list)
+    for one in fleet.workloads:
+        workloads[owner_of(one.ref, one, spaces.get(one.ref.namespace), tags).team].append(one)
+    for name, space in spaces.items():
+        left[owner_of(deleted_ref(name), None, space, tags).team].append(name)
+    names = sorted(name for name in workloads.keys() | left.keys() if name is not None)
+    return {name: Members(workloads[name], left[name]) for name in names}
+
+
 def members_of(fleet: Inventory, team: str, tags: Tags) -> Members:
     """Find what belongs to a team.
 
@@ -34,13 +53,10 @@ def members_of(fleet: Inventory, team: str, tags: Tags) -> Members:
     Raises:
         InputError: no workload and no namespace names it.
     """
-    spaces = fleet.namespaces
-    owners = [(one, owner_of(one.ref, one, spaces.get(one.ref.namespace), tags).team) for one in fleet.workloads]
-    left = {name: owner_of(deleted_ref(name), None, space, tags).team for name, space in spaces.items()}
-    found = Members([one for one, its in owners if its == team], [name for name, its in left.items() if its == team])
-    if not found.workloads and not found.namespaces:
-        names = sorted({its for its in (*(its for _, its in owners), *left.values()) if its is not None})
+    every = every_team(fleet, tags)
+    if team not in every:
+        names = sorted(every)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         hint = f"teams are {', '.join(map(repr, names[:_SHOWN]))}{more}" if names else "no label names a team"
         raise InputError(f"--team: nothing in the cluster belongs to a team {team!r}", hint=hint)
-    return found
+    return every[team]

@@ -71,10 +71,11 @@ class Uses:
 
 def uses_of(period: Period) -> Uses:
     """The use of each workload on each measured day."""
-    return period.once(_uses)
+    return period.once(counted)
 
 
-def _uses(period: Period) -> Uses:
+def counted(period: Period) -> Uses:
+    """Compute what `uses_of` returns and keeps."""
     places = node_of_device((stay for use in period.billed.values() for stay in use.stays), period.overview.unplaced)
     pods = [ref for ref in period.billed if ref.kind != "Node"]
     owners = tuple(ref for ref in period.owners if ref in period.billed and ref.kind != "Node")

@@ -52,6 +52,23 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyUse:
+    """Measured energy of some GPU time.
+
+    Attributes:
+        measured_gpu_h: GPU-hours with a power reading: the energy is of these alone.
+        kwh: energy of the data centre in that time; None if nothing was measured.
+        kg_co2e: carbon of it; None if no region with energy has a known intensity.
+        unknown_kwh: of the energy, that in regions without a known intensity: it is not part of the carbon.
+    """
+
+    measured_gpu_h: float
+    kwh: float | None
+    kg_co2e: float | None
+    unknown_kwh: float
+
+
+@dataclass(frozen=True, slots=True)
 class TeamCost:
     """One team's share of the bill; team None has the workloads without a team label.
 
@@ -65,6 +82,7 @@ class TeamCost:
         saving_usd_month: what its open recommendations are worth.
         unpriced_gpu_h: of the allocated GPU-hours, those without a known price; they are not part of the dollars.
         unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
+        energy: energy and carbon of the allocated GPU-hours; None in a report of an earlier version.
     """
 
     team: str | None
@@ -76,6 +94,7 @@ class TeamCost:
     saving_usd_month: float
     unpriced_gpu_h: float = 0.0
     unknown_gpu_h: float = 0.0
+    energy: EnergyUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +423,7 @@ class WeeklyReport:
         clusters: the bill of each cluster, most expensive first, in a report of several; namespaces are then
             "cluster/namespace".
         kpis: those of the week by the cost history; empty in a scan.
+        energy_basis: how the energy of the teams was computed, a sentence; "" without any.
     """
 
     schema: str
@@ -439,3 +459,4 @@ class WeeklyReport:
     spending_clusters: int = 1
     clusters: tuple[ClusterCost, ...] = ()
     kpis: tuple[Kpi, ...] = ()
+    energy_basis: str = ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gpuwise.model.report import BudgetStatus, FleetDay, WeekCost
 from gpuwise.model.use import TENTHS, Activity, HoursOfWeek
@@ -160,11 +160,11 @@ def share_bar(idle: float, allocated: float, largest: float, title: str) -> Mark
 
 
 def _rect(name: str, x: float, y: float, width: float, height: float, label: str = "", *, opacity: str = "") -> Markup:
-    inner = Markup("<title>{}</title>").format(label) if label else ""
-    faint = Markup(' fill-opacity="{}"').format(opacity) if opacity else ""
-    return Markup('<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"{}>{}</rect>').format(
-        name, x, y, width, height, faint, inner
-    )
+    # Escaped one by one: `Markup.format` of the 200 shapes took half of the time of a page.
+    inner = f"<title>{escape(label)}</title>" if label else ""
+    faint = f' fill-opacity="{escape(opacity)}"' if opacity else ""
+    size = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
+    return Markup(f'<rect class="{escape(name)}" {size}{faint}>{inner}</rect>')  # noqa: S704 - escaped above
 
 
 def _svg(name: str, box: str, shapes: Iterable[Markup], title: str) -> Markup:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gpuwise.model.report import Action, BudgetStatus, CostAnomaly, MeasuredSaving, TeamCost, WeeklyReport, WorkloadCost
+from gpuwise.report.energy_wording import energy_of_rest
 from gpuwise.report.wording import signed_usd, usd
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ def _teams(every: Sequence[TeamCost]) -> Extract[TeamCost]:
     rest = every[_TEAMS:]
     cost = sum(one.cost_usd or 0.0 for one in rest)
     idle = sum(one.idle_usd or 0.0 for one in rest)
-    text = f"{len(rest)} more teams cost {usd(cost)} together, of which {usd(idle)} idle"
+    text = f"{len(rest)} more teams cost {usd(cost)} together, of which {usd(idle)} idle{energy_of_rest(rest)}"
     return Extract(every[:_TEAMS], text if rest else "")
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
-from gpuwise.report import blocked_groups, charts, flow, pattern_wording, spending_wording, wording
+from gpuwise.report import blocked_groups, charts, energy_wording, flow, pattern_wording, spending_wording, wording
 from gpuwise.report.extracts import Extracts
 from gpuwise.report.reasons import reason
 from gpuwise.report.subject import subject
@@ -56,6 +56,11 @@ def render_waiting(*, nav: Sequence[tuple[str, str]] = ()) -> str:
     return _HTML.get_template("waiting.html").render(nav=nav, css=stylesheet())
 
 
+def render_teams(report: WeeklyReport, lines: Sequence[object]) -> str:
+    """Render the list of the teams' reports: see `index`."""
+    return _HTML.get_template("teams.html").render(report=report, lines=lines, nav=(), css=stylesheet())
+
+
 def render_mail(report: WeeklyReport) -> str:
     """Render the report as the HTML part of an e-mail: tables alone, without style sheet, picture and script."""
     return _HTML.get_template("mail.html").render(_context(report), subject=subject(report))
@@ -72,6 +77,25 @@ def render_json(report: WeeklyReport) -> str:
     return to_json(report, indent=2) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The three views of a report as text.
+
+    Attributes:
+        stem: name of their files, without a suffix.
+    """
+
+    stem: str
+    html: str
+    markdown: str
+    json: str
+
+
+def pages(report: WeeklyReport) -> Pages:
+    """Render the three views of a report."""
+    return Pages(file_stem(report), render_html(report), render_markdown(report), render_json(report))
+
+
 def write_report(report: WeeklyReport, directory: Path) -> Paths:
     """Write the three views into one directory. The file names contain the week, if the report has one.
 
@@ -79,12 +103,21 @@ def write_report(report: WeeklyReport, directory: Path) -> Paths:
         report: the report to write.
         directory: created if it does not exist.
     """
+    return write_pages(pages(report), directory)
+
+
+def write_pages(rendered: Pages, directory: Path) -> Paths:
+    """Write views that are rendered already into one directory.
+
+    Args:
+        rendered: the views.
+        directory: created if it does not exist.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    stem = file_stem(report)
-    paths = Paths(*(directory / f"{stem}.{suffix}" for suffix in ("html", "md", "json")))
-    paths.html.write_text(render_html(report), encoding="utf-8")
-    paths.markdown.write_text(render_markdown(report), encoding="utf-8")
-    paths.json.write_text(render_json(report), encoding="utf-8")
+    paths = Paths(*(directory / f"{rendered.stem}.{suffix}" for suffix in ("html", "md", "json")))
+    paths.html.write_text(rendered.html, encoding="utf-8")
+    paths.markdown.write_text(rendered.markdown, encoding="utf-8")
+    paths.json.write_text(rendered.json, encoding="utf-8")
     return paths
 
 
@@ -94,8 +127,9 @@ def file_stem(report: WeeklyReport) -> str:
     if report.selection is None:
         return stem
     plain = re.sub(r"[^a-z0-9]+", "-", report.selection.lower()).strip("-")[:_LONGEST_NAME]
-    # Names that differ in other characters alone have files of their own.
-    return f"{stem}-{plain}-{hashlib.sha256(report.selection.encode()).hexdigest()[:6]}"
+    # Names that differ in other characters alone have files of their own; of 5,000 names without any plain character,
+    # two have the same 12 digits in 1 of 20 million fleets.
+    return f"{stem}-{plain}-{hashlib.sha256(report.selection.encode()).hexdigest()[:12]}"
 
 
 def fragment(template: str, *, html: bool, **context: object) -> str:
@@ -174,6 +208,11 @@ _FILTERS = {
     "gpu_hours": wording.gpu_hours,
     "percent": wording.percent,
     "kpi_value": wording.kpi_value,
+    "span": wording.span,
+    "kwh": energy_wording.kwh,
+    "carbon": energy_wording.carbon,
+    "measured_share": energy_wording.measured_share,
+    "energy_remark": energy_wording.energy_remark,
     "when": wording.when,
     "day": wording.day,
     "moment": wording.moment,

@@ -4,7 +4,7 @@
 and returns. Forbidden here: reading usage.
 """
 
-from gpuwise.spending.budgets import anomalies, budgets, measured, weeks
+from gpuwise.spending.budgets import anomalies, budgets, measured, weeks, weeks_by_team
 from gpuwise.spending.measures import kpis, returns, unserved
 from gpuwise.spending.owners import ORPHAN_LEVELS, SCAN, orphans, tagging
 
@@ -20,4 +20,5 @@ __all__ = [
     "tagging",
     "unserved",
     "weeks",
+    "weeks_by_team",
 ]

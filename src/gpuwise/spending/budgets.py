@@ -25,20 +25,30 @@ from gpuwise.model.usage import DAY_S
 _DETAIL = ("namespace", "workload", "gpu_type", "region")
 
 
-def weeks(history: CostHistory, until_s: int, team: str | None = None) -> tuple[WeekCost, ...]:
+def weeks(history: CostHistory, until_s: int) -> tuple[WeekCost, ...]:
     """The last 13 weeks of the history.
 
     Args:
         history: daily cost.
         until_s: first second after the last week.
-        team: only its cost.
     """
     first_s = monday_of(until_s - 1) - (WEEKS - 1) * WEEK_S
-    return trend(history.sums(("day",), first_s, until_s, _only("team", team)), until_s)
+    return trend(history.sums(("day",), first_s, until_s), until_s)
 
 
-def _only(by: str, value: str | None) -> Mapping[str, Collection[str]] | None:
-    return None if value is None else {by: {value}}
+def weeks_by_team(history: CostHistory, until_s: int) -> dict[str, tuple[WeekCost, ...]]:
+    """The same of each team that had any cost in them.
+
+    Args:
+        history: daily cost.
+        until_s: first second after the last week.
+    """
+    first_s = monday_of(until_s - 1) - (WEEKS - 1) * WEEK_S
+    by_team: defaultdict[str, list[CostSum]] = defaultdict(list)
+    for one in history.sums(("day", "team"), first_s, until_s):
+        if one.keys[1] is not None:
+            by_team[str(one.keys[1])].append(one)
+    return {team: trend(sums, until_s) for team, sums in by_team.items()}
 
 
 def budgets(
@@ -124,9 +134,7 @@ def added(first: CostSum | None, second: CostSum) -> CostSum:
     )
 
 
-def anomalies(
-    history: CostHistory, by: str, since_s: int, now_s: int, only: str | None = None
-) -> tuple[CostAnomaly, ...]:
+def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[CostAnomaly, ...]:
     """Lasting steps in the daily cost of each value of a key, the largest first.
 
     Args:
@@ -134,11 +142,10 @@ def anomalies(
         by: the key, such as "team".
         since_s: only steps that began at this instant or later.
         now_s: epoch seconds.
-        only: this value of the key alone.
     """
     first_s = now_s - now_s % DAY_S - HISTORY_S
     calendar = Calendar.of(history.days(first_s, now_s))
-    subjects = by_keys(history.sums(("day", by), first_s, now_s, _only(by, only)))
+    subjects = by_keys(history.sums(("day", by), first_s, now_s))
     found = []
     for (key,), costs in subjects.items():
         series = calendar.series(usd_by_day(costs))

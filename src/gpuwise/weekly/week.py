@@ -1,10 +1,7 @@
-"""The report of a survey: what the fleet cost, what could be saved, and what was done about it.
+"""The report of one week, or of another window, compiled from a survey and from the ledger."""
 
-The loop finds and acts, see `pipeline`; this compiles its findings and the ledger's actions for people.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -13,7 +10,7 @@ from gpuwise import spending
 from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
-from gpuwise.finops import Tags, compile_report, still_there
+from gpuwise.finops import Period, Tags, compile_report, still_there
 from gpuwise.finops.hours import hours_of_week
 from gpuwise.finops.settings import Budget
 from gpuwise.finops.teams import members_of
@@ -33,9 +30,24 @@ _MEASURED_S = 91 * DAY_S
 """Age of the actions whose savings a report still measures: 13 weeks."""
 
 
-def report(
+@dataclass(frozen=True, slots=True)
+class Week:
+    """One week of the fleet, from which the reports of its teams are derived.
+
+    Attributes:
+        report: of the fleet.
+        survey: what was found in the week.
+        remarks: on its numbers, besides those of `finops`: they belong to each report of the week.
+    """
+
+    report: WeeklyReport
+    survey: Survey
+    remarks: tuple[str, ...]
+
+
+def read_week(
     loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC", team: str | None = None
-) -> WeeklyReport:
+) -> Week:
     """Build the report of one week from newly scored usage and from the ledger.
 
     Args:
@@ -44,27 +56,31 @@ def report(
         week: its ISO name, "2026-W20".
         now_s: time of the report, epoch seconds.
         time_zone: IANA name of the zone in which the week begins and ends.
-        team: whose report it is: its workloads, budgets and lasting changes, and nothing of other teams; None for all.
+        team: which must exist; None for no check.
 
     Raises:
         InputError: no workload and no namespace names the team.
     """
     fleet = loop.observe(now_s)
-    members = None if team is None else members_of(fleet, team, Tags(loop.settings.finops.tags))
+    if team is not None:
+        members_of(fleet, team, Tags(loop.settings.finops.tags))
     # Predicted is what was open in the week or the one after it, in which people read the report.
     found = tuple(one for one in _open(loop.ledger) if one.created_s < window.end_s + WEEK_S)
     blocked = tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
-    unwritten = tuple(_recorded(loop, survey, now_s))
-    if members is not None:
-        survey = survey.only(members.workloads, f"team {team}", deleted_in=members.namespaces)
-    report = summary(loop, survey, week=week, now_s=now_s, time_zone=time_zone, team=team)
-    notes = [*report.quality.notes, *unwritten, *_of_zone(window, time_zone), *_of_prices(report)]
+    remarks = [*_recorded(loop, survey, now_s), *_of_zone(window, time_zone)]
     with_prices = loop.ledger.prices()
     if found and with_prices not in ("", loop.prices.version):
-        notes.append(f"The savings were computed with {with_prices}, the bill with {loop.prices.version}.")
-    return replace(report, quality=replace(report.quality, notes=tuple(notes)))
+        remarks.append(f"The savings were computed with {with_prices}, the bill with {loop.prices.version}.")
+    report = summary(loop, survey, week=week, now_s=now_s, time_zone=time_zone)
+    return Week(with_remarks(report, remarks), survey, tuple(remarks))
+
+
+def with_remarks(report: WeeklyReport, remarks: Iterable[str]) -> WeeklyReport:
+    """Add remarks on its numbers to a report, and whether the cost history has another sum for its week."""
+    notes = (*report.quality.notes, *remarks, *_of_prices(report))
+    return replace(report, quality=replace(report.quality, notes=notes))
 
 
 def _recorded(loop: Pipeline, survey: Survey, now_s: int) -> Iterator[str]:
@@ -115,7 +131,6 @@ def summary(
     now_s: int,
     week: str | None = None,
     time_zone: str = "UTC",
-    team: str | None = None,
 ) -> WeeklyReport:
     """Build the report of a survey: its cost and savings, with the actions in its window.
 
@@ -125,7 +140,6 @@ def summary(
         now_s: time of the report, epoch seconds.
         week: ISO name of the week, None for another window.
         time_zone: IANA name of the zone in which a week begins.
-        team: whose workloads the survey is of; None if it is of the fleet or another selection.
     """
     window, selection = survey.window, survey.selection
     seen = loop.period(survey, now_s)
@@ -143,30 +157,44 @@ def summary(
         ledger_head=str(loop.ledger.head()) if week else None,
         blockers=_blockers(loop, survey, now_s),
     )
-    found = replace(
-        found, time_zone=time_zone, hours=hours_of_week(seen, partial(hour_of_week, zone=ZoneInfo(time_zone)))
-    )
-    return found if selection is not None and team is None else _with_history(loop, found, window, team)
+    found = in_zone(found, seen, time_zone)
+    return found if selection is not None else _with_history(loop, found)
 
 
-def _with_history(loop: Pipeline, found: WeeklyReport, window: Window, team: str | None) -> WeeklyReport:
-    """Add what the cost history says until the end of the report, of one team or of all."""
-    # The history is of UTC days: of a week in another time zone, the UTC week of the same name counts.
-    end_s = window.end_s if found.week is None else monday_of(window.end_s + WEEK_S // 2)
+def in_zone(found: WeeklyReport, seen: Period, time_zone: str) -> WeeklyReport:
+    """Add to a report what depends on its time zone.
+
+    Args:
+        found: the report.
+        seen: from which it was compiled.
+        time_zone: IANA name of the zone.
+    """
+    hours = hours_of_week(seen, partial(hour_of_week, zone=ZoneInfo(time_zone)))
+    return replace(found, time_zone=time_zone, hours=hours)
+
+
+def end_of_history(found: WeeklyReport) -> int:
+    """First second that the cost history of a report does not count.
+
+    The history is of UTC days: of a week in another time zone, the UTC week of the same name counts.
+    """
+    return found.end_s if found.week is None else monday_of(found.end_s + WEEK_S // 2)
+
+
+def _with_history(loop: Pipeline, found: WeeklyReport) -> WeeklyReport:
+    """Add what the cost history says until the end of the report."""
+    end_s = end_of_history(found)
     history, until_s = loop.ledger.costs(), min(end_s, found.generated_s)
-    asked = [one for one in loop.settings.finops.budgets if team in (None, one.value if one.by == "team" else "")]
     since_s, whole = until_s - _RECENT_S, loop.ledger.of_every_cluster().costs()
-    intents, outcomes = loop.ledger.attempts(since_s=until_s - _MEASURED_S)
-    own = {cost.workload for cost in found.workloads}
-    intents = [one for one in intents if team is None or str(one.command.workload) in own]
+    attempts = loop.ledger.attempts(since_s=until_s - _MEASURED_S)
     return replace(
         found,
-        trend=spending.weeks(history, until_s, team),
-        budgets=budgets(loop.ledger, asked, until_s - 1),
-        anomalies=spending.anomalies(whole, "team", since_s, until_s, team),
-        measured=spending.measured(history, intents, outcomes, until_s),
+        trend=spending.weeks(history, until_s),
+        budgets=budgets(loop.ledger, loop.settings.finops.budgets, until_s - 1),
+        anomalies=spending.anomalies(whole, "team", since_s, until_s),
+        measured=spending.measured(history, *attempts, until_s),
         spending_clusters=len(whole.clusters()),
-        kpis=_kpis(loop, end_s, until_s) if found.week and team is None else (),
+        kpis=_kpis(loop, end_s, until_s) if found.week else (),
     )
 
 

@@ -1,0 +1,42 @@
+"""The reports of all teams in one run: files, and what is to be sent."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from gpuwise.cli.console import err, say
+from gpuwise.model.report import WeeklyReport
+from gpuwise.pipeline import Pipeline
+from gpuwise.report.index import index_html, index_json, index_lines
+from gpuwise.report.render import write_pages
+from gpuwise.weekly import Week, team_parts, team_reports
+
+
+def make(loop: Pipeline, week: Week, output_dir: Path | None, sent: Collection[str]) -> dict[str, WeeklyReport]:
+    """Write the report of each team, and the list of them; return the reports that are to be sent.
+
+    Args:
+        loop: which read the week; its executor compiles and renders the reports.
+        week: of the fleet.
+        output_dir: where the reports are written, in a folder of their own; None writes none.
+        sent: teams whose reports are to be sent.
+    """
+    parts = team_parts(loop, week)
+    if output_dir is None:
+        parts = [one for one in parts if one.team in sent]
+    folder = None if output_dir is None else output_dir / f"gpuwise-{week.report.week}-teams"
+    stems, kept = dict[str, str](), dict[str, WeeklyReport]()
+    for one in team_reports(loop, parts, views=folder is not None, kept=frozenset(sent)):
+        if folder is not None and one.pages is not None:
+            write_pages(one.pages, folder)
+            stems[one.team] = one.pages.stem
+        if one.report is not None:
+            kept[one.team] = one.report
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = index_lines(week.report, stems)
+        (folder / "index.json").write_text(index_json(week.report, lines), encoding="utf-8")
+        (folder / "index.html").write_text(index_html(week.report, lines), encoding="utf-8")
+        say(str(folder / "index.html"))
+    for name in sorted(set(sent) - kept.keys()):
+        say(f"warning: report.teams: nothing in the cluster belongs to a team {name!r}; nothing is sent to it", to=err)
+    return kept

@@ -1,0 +1,56 @@
+"""Energy and carbon for a reader: what is not measured is unknown, and a part of it says so."""
+
+from collections.abc import Iterable
+
+from gpuwise.model.report import EnergyUse, TeamCost
+from gpuwise.report.wording import UNKNOWN, percent
+
+_NBSP = "\u00a0"
+_WHOLE = 0.995
+"""Measured share from which no remark is made: it would be 100 %."""
+
+
+def amount(value: float | None, unit: str) -> str:
+    """Format an amount with its unit: with one decimal below 100; None is "unknown"."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.1f}{_NBSP}{unit}" if 0 < value < 100 else f"{value:,.0f}{_NBSP}{unit}"
+
+
+def kwh(one: TeamCost) -> str:
+    """The energy of a team."""
+    return amount(one.energy.kwh if one.energy is not None else None, "kWh")
+
+
+def carbon(one: TeamCost) -> str:
+    """The carbon of a team; "at least" where a part of its energy has no known intensity."""
+    return _carbon(one.energy)
+
+
+def _carbon(energy: EnergyUse | None) -> str:
+    if energy is None or energy.kg_co2e is None:
+        return UNKNOWN
+    return f"{'at least ' if energy.unknown_kwh > 0.0 else ''}{amount(energy.kg_co2e, 'kg')}"
+
+
+def measured_share(one: TeamCost) -> str:
+    """Which share of a team's GPU time has a power reading."""
+    if one.energy is None:
+        return UNKNOWN
+    return percent(one.energy.measured_gpu_h / one.allocated_gpu_h) if one.allocated_gpu_h > 0.0 else "none"
+
+
+def energy_remark(one: TeamCost) -> str:
+    """The carbon of a team, and the measured share where that is not all: "12 kg CO2e, 45 % measured"."""
+    if one.energy is None or one.energy.kwh is None:
+        return ""
+    parts = [] if one.energy.kg_co2e is None else [f"{carbon(one)}{_NBSP}CO2e"]
+    if one.energy.measured_gpu_h < _WHOLE * one.allocated_gpu_h:
+        parts.append(f"{measured_share(one)} measured")
+    return ", ".join(parts)
+
+
+def energy_of_rest(every: Iterable[TeamCost]) -> str:
+    """What a list's other teams used together: ", and used 12 kWh"; "" if nothing of it was measured."""
+    known = [one.energy.kwh for one in every if one.energy is not None and one.energy.kwh is not None]
+    return f", and used {amount(sum(known), 'kWh')}" if known else ""

@@ -1,0 +1,179 @@
+"""`gpuwise report --each-team` as a user runs it: every team's report in one run, each sent to its own recipients."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from tests.e2e.conftest import gpu_node
+from tests.e2e.fleets import listed
+from tests.mail_server import mail_server
+from tests.series import BUSY_VALUES
+from tests.webhook_server import PATH, webhook_server
+
+from gpuwise.emulate.objects import deployment
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.sources.recording import RecordingWriter
+
+STEP_S, DAY_S = 300, 86_400
+MONDAY = 1_794_787_200  # 2026-11-16
+NOW_S = MONDAY + 8 * DAY_S
+HOSTILE = (
+    "../../etc/passwd",
+    "<script>alert(1)</script>",
+    "\uff2d\uff2c",
+    "\u961f\u4f0d",
+    "=cmd|' /C calc'!A0",
+    "ml",
+    "ML",
+)
+WATTS = BUSY_VALUES[Signal.POWER]
+WEEK = ("report", "--week", "2026-W47")
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """A node with a card for each team."""
+    from gpuwise.emulate import KubernetesEmulator
+
+    folder, window = tmp_path_factory.mktemp("fleet"), Window(MONDAY, NOW_S, STEP_S)
+    host = gpu_node("node-0", gpus=8)
+    host["metadata"]["labels"]["nvidia.com/gpu.count"] = "8"
+    teams = [
+        deployment(f"app-{number}", namespace="research", annotations={"gpuwise.dev/team": team})
+        for number, team in enumerate(HOSTILE)
+    ]
+    nobodys = deployment("nobodys", namespace="research")
+    with KubernetesEmulator([host, *teams, nobodys], clock=lambda: float(window.start_s)) as cluster:
+        pods = [one for one in listed(cluster, "/api/v1/pods") if one["metadata"]["namespace"] == "research"]
+        writer = RecordingWriter(folder / "recording")
+        for number, pod in enumerate(pods):
+            samples = {signal: np.full(window.steps, busy) for signal, busy in BUSY_VALUES.items()}
+            card = DeviceSeries(pod["metadata"]["name"], f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples)
+            writer.append(RecordedPod("research", window, (card,), None))
+        kubeconfig = cluster.write_kubeconfig(folder / "kubeconfig")
+        yield ("--recording", folder / "recording", "--kubeconfig", kubeconfig, "--now", NOW_S, "-q")
+
+
+def test_each_team_has_files_of_its_own_and_one_list_names_them(gpuwise, options, tmp_path):
+    out = tmp_path / "out"
+    done = gpuwise(*WEEK, *options, "--each-team", "--output-dir", out)
+    assert done.code == 0, done.err
+    folder = out / "gpuwise-2026-W47-teams"
+    assert done.out.split() == [str(out / "gpuwise-2026-W47.html"), str(folder / "index.html")]
+    index = json.loads((folder / "index.json").read_text())
+    files = {one["team"]: one["files"] for one in index["teams"]}
+    assert set(files) == {*HOSTILE, None}
+    assert files.pop(None) is None
+    names = [name for of_team in files.values() for name in of_team.values()]
+    assert len({name.lower() for name in names}) == 3 * len(HOSTILE)
+    assert {one.name for one in folder.iterdir()} == {*names, "index.html", "index.json"}
+    # Nothing was written anywhere else.
+    assert sorted(one.name for one in out.iterdir()) == [
+        *(f"gpuwise-2026-W47{end}" for end in ("-teams", ".html", ".json", ".md"))
+    ]
+    whole = json.loads((out / "gpuwise-2026-W47.json").read_text())
+    parts = {team: json.loads((folder / of_team["json"]).read_text()) for team, of_team in files.items()}
+    for team, one in parts.items():
+        assert one["selection"] == f"team {team}"
+        assert [row["team"] for row in one["teams"]] == [team]
+        assert one["bill"]["capacity_gpu_s"] == 7 * DAY_S
+        energy = one["teams"][0]["energy"]
+        assert (energy["measured_gpu_h"], energy["kwh"]) == (168, pytest.approx(168 * WATTS / 1_000))
+    assert sum(one["bill"]["capacity_usd"] for one in parts.values()) * 8 / 7 == pytest.approx(
+        whole["bill"]["capacity_usd"]
+    )
+    for page in folder.glob("*.html"):
+        assert "<script>" not in page.read_text()
+    page = (folder / files["ml"]["html"]).read_text()
+    assert not any(other in page for other in ("app-0", "app-1", "nobodys"))
+
+
+@pytest.mark.xdist_group("ray")
+def test_on_ray_the_files_are_the_same_byte_for_byte(gpuwise_process, options, tmp_path, ray_head):
+    token = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH")}
+
+    def files(name, *more):
+        asked = (*WEEK, *options, "--each-team", "--output-dir", tmp_path / name, *more)
+        done = gpuwise_process(*asked, env=token)
+        assert done.code == 0, done.err
+        assert len(done.out.splitlines()) == 2  # the two paths, and nothing that Ray prints
+        found = {one.name: one.read_text() for one in (tmp_path / name / "gpuwise-2026-W47-teams").iterdir()}
+        return {name: text for name, text in found.items() if name.endswith(".json")} | {
+            name: text.split("Generated by")[0] for name, text in found.items() if not name.endswith(".json")
+        }
+
+    here = files("here")
+    there = files("there", "--ray-address", ray_head)
+    assert there == here
+    assert len(here) == 3 * len(HOSTILE) + 2
+
+
+@pytest.fixture
+def servers():
+    with mail_server() as mail, webhook_server() as hook:
+        yield mail, hook
+
+
+@pytest.fixture
+def config(servers, tmp_path):
+    mail, hook = servers
+    (tmp_path / "url").write_text(f"{hook.url}\n")
+    file = tmp_path / "gpuwise.yaml"
+    teams = {
+        "ml": {"email": ["ml@example.com", "lead@example.com"]},
+        HOSTILE[1]: {"email": ["lead@example.com"], "slack_url_file": str(tmp_path / "url")},
+        "gone": {"email": ["gone@example.com"]},
+    }
+    email = {"host": "127.0.0.1", "port": mail.port, "tls": "none", "sender": "gpuwise@example.com"}
+    file.write_text(json.dumps({"report": {"email": email, "teams": teams}}))
+    return ("--config", file)
+
+
+def test_each_team_is_sent_its_own_report_once(gpuwise, options, servers, config):
+    mail, hook = servers
+    hook.answer(410, "channel_is_archived")
+    done = gpuwise(*WEEK, *options, *config, "--each-team", "--send")
+    assert done.code == 1
+    assert done.err.count("error:") == 1
+    assert "error: 1 of 4 deliveries failed (3 sent): slack webhook-" in done.err
+    assert PATH not in done.err
+    assert "nothing in the cluster belongs to a team 'gone'; nothing is sent to it" in done.err
+    sent = {(one.recipient, one.content.decode(errors="replace").split("Subject: ")[1].split("\r\n")[0])
+            for one in mail.accepted}  # fmt: skip
+    assert {recipient for recipient, _ in sent} == {"ml@example.com", "lead@example.com"}
+    assert len(mail.accepted) == 3
+    again = gpuwise(*WEEK, *options, *config, "--each-team", "--send")
+    assert again.code == 0, again.err
+    assert (len(mail.accepted), len(hook.posted)) == (3, 1)
+    assert "script" in json.dumps(hook.posted[0])
+    assert "<script>" not in json.dumps(hook.posted[0])
+    # The report of one team is the same delivery, whichever command sends it.
+    alone = gpuwise(*WEEK, *options, *config, "--team", "ml", "--send")
+    assert alone.code == 0, alone.err
+    assert len(mail.accepted) == 3
+    assert "2026-W47 was sent before" in alone.err
+
+
+def test_a_team_without_recipients_and_a_fleet_without_any_is_an_error(gpuwise, options, servers, config):
+    done = gpuwise(*WEEK, *options, *config, "--team", "ML", "--send")
+    assert done.code == 1
+    assert "--send: no recipient is configured" in done.err
+    assert servers[0].accepted == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (("--each-team",), "--each-team writes files, and no folder is named"),
+        (("--each-team", "--team", "ml", "--output-dir", "x"), "--each-team and --team contradict each other"),
+        (("--each-team", "--pdf", "--output-dir", "x"), "--pdf starts Chromium once"),
+        (("--each-team", "--combine", "a.json"), "--each-team writes those of one cluster"),
+    ],
+)
+def test_flags_that_have_no_meaning_together_are_one_line(gpuwise, options, flags, problem):
+    done = gpuwise(*WEEK, *options, *flags)
+    assert done.code == 1
+    assert problem in done.err
+    assert done.err.count("\n") == 1
