@@ -27,10 +27,14 @@ _MEDIANS = (3, 7)
 _CARRIES = ((3, 0.9), (6, 0.97))
 # Forecasts are made in ln(value + offset), offset as a share of the mean: errors of costs are proportional.
 _OFFSET = 0.05
-# An earlier origin counts half as much for each so many blocks.
-_HALF_LIFE = 3.0
+# An earlier origin counts half as much for each so many blocks, and less the more the level of its last block over the
+# usual one differs from today's: a normal kernel, in standard deviations of that level and a share of all values'.
+_HALF_LIFE = 20.0
+_ALIKE, _SPREAD, _USUAL = 0.3, 0.1, 7
 # Weights are the relative error to this power, after one block of equal errors has been added.
-_POWER = 24.0
+_POWER = 12.0
+# The median of all candidates is one more, and counts as this many: it is the safest where past errors mislead.
+_MEDIAN = 30.0
 _EQUAL = 1.0
 _WORST = 5.0
 # A value below this share of its neighbours and of the same phase of other seasons is a gap of the source.
@@ -237,15 +241,21 @@ def _shifts(m: int) -> list[int]:
 class _Played:
     """Every candidate at every origin: after each block of one season, the last block ends at the newest value.
 
+    The last candidate is the median of the others.
+
     Attributes:
         forecasts: shape (candidates, origins, horizon), in the unit of the values; NaN where nothing is known.
         truth: what followed, shape (origins, horizon).
         age: of the origin in seasons before the end of the history, shape (origins,).
+        level: scaled mean of the last block less that of the last `_USUAL` ones, 0 if unknown, shape (origins,).
+        spread: standard deviation of the scaled values.
     """
 
     forecasts: Floats
     truth: Floats
     age: Floats
+    level: Floats
+    spread: float
 
     def mean(self, weights: Floats) -> Floats:
         """The weighted mean at every origin, of the candidates that exist there; shape (origins, horizon)."""
@@ -260,12 +270,23 @@ def _play(values: Floats, shift: int, scale: _Scale, m: int, cycle: int, horizon
     kept = values[: len(values) - shift]
     blocks = np.full(-(-len(kept) // m) * m, np.nan)
     blocks[len(blocks) - len(kept) :] = scale.to(kept)
-    made = _candidates(blocks.reshape(-1, m), -(-horizon // m), cycle)[:, :, :horizon]
+    z = blocks.reshape(-1, m)
+    made = scale.back(_candidates(z, -(-horizon // m), cycle)[:, :, :horizon])
+    median = _median(made.reshape(len(made), -1)).reshape(made.shape[1:])
     origins = made.shape[1]
     ahead = np.full(len(blocks) + shift + horizon, np.nan)
     ahead[len(blocks) - len(kept) : len(blocks) + shift] = values
     truth = np.lib.stride_tricks.sliding_window_view(ahead, horizon)[m : len(blocks) + 1 : m]
-    return _Played(scale.back(made), truth, np.arange(origins - 1, -1, -1, dtype=np.float64) + shift / m)
+    age = np.arange(origins - 1, -1, -1, dtype=np.float64) + shift / m
+    return _Played(np.concatenate([made, median[None]]), truth, age, _level(z), float(np.nanstd(z)))
+
+
+def _level(z: Floats) -> Floats:
+    """The mean of each block less that of the last blocks up to it; shape (blocks,)."""
+    level = _row_mean(z)
+    around = np.concatenate([np.full(_USUAL - 1, np.nan), level])
+    found: Floats = np.nan_to_num(level - _row_mean(np.lib.stride_tricks.sliding_window_view(around, _USUAL)))
+    return found
 
 
 def _candidates(z: Floats, ahead: int, cycle: int) -> Floats:
@@ -369,6 +390,7 @@ def _weights(played: Sequence[_Played], m: int, horizon: int, *, positive: bool)
     truth = np.concatenate([one.truth for one in played])
     age = np.concatenate([one.age for one in played])
     recent = 0.5 ** (age / _HALF_LIFE) / len(played)
+    recent *= _alike(played, ~np.isnan(truth).all(axis=1), recent)
     error = np.abs(forecasts - truth)
     share = error / np.maximum(np.abs(forecasts) + np.abs(truth), _SMALLEST) if positive else error
     usable = ~np.isnan(forecasts[:, played[0].forecasts.shape[1] - 1]).any(axis=1)
@@ -376,11 +398,28 @@ def _weights(played: Sequence[_Played], m: int, horizon: int, *, positive: bool)
     for measure in (error, share):
         by = np.stack([_row_mean(measure[:, :, one]) for one in stretches])
         relative *= np.sqrt(_relative(by, recent, lengths))
-    weights = np.where(usable, relative**-_POWER, 0.0)
-    if not usable.any():  # some phase was never seen: each step takes what there is
-        weights = relative**-_POWER
+    weights = relative**-_POWER
+    weights[:, -1] *= _MEDIAN
+    if usable.any():  # else some phase was never seen: each step takes what there is
+        weights = np.where(usable, weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     return np.repeat(weights, lengths[:, 0].astype(int), axis=0).T
+
+
+def _alike(played: Sequence[_Played], seen: NDArray[np.bool_], recent: Floats) -> Floats:
+    """How much each origin resembles today, shape (origins,); their weighted sum is that of origins all alike.
+
+    Args:
+        played: the first ends today.
+        seen: whether something is known of what followed each origin.
+        recent: weights of origins.
+    """
+    level = np.concatenate([one.level for one in played])
+    width = _ALIKE * (float(level.std()) + _SPREAD * played[0].spread) + _SMALLEST
+    alike = np.exp(-0.5 * ((level - played[0].level[-1]) / width) ** 2)
+    total = float((recent * alike)[seen].sum())
+    # Where nothing resembles today, the nearest origin would decide alone: all of them count then.
+    return alike * (float(recent[seen].sum()) / total) if total > _SMALLEST else np.ones_like(level)
 
 
 def _relative(errors: Floats, recent: Floats, lengths: Floats) -> Floats:
