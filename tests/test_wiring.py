@@ -12,7 +12,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.score.checkpoint import encode
 from gpuwise.score.hours import hours_of
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.wiring import _settings, checkpoints
+from gpuwise.wiring import checkpoints, loop_settings
 from tests.series import DAY_STEPS, WORKLOAD, device, usage
 
 
@@ -66,5 +66,5 @@ def test_hours_of_another_source_or_step_are_not_continued(tmp_path: Path, key: 
 
 def test_the_time_to_the_next_pass_is_that_of_the_loop():
     """A job with a deadline is planned for it, also by a single scan."""
-    assert _settings(load(None, {}, {"service.interval_s": 900})).pass_interval_s == 900
-    assert _settings(load(None, {}, {})).pass_interval_s == 3_600
+    assert loop_settings(load(None, {}, {"service.interval_s": 900})).pass_interval_s == 900
+    assert loop_settings(load(None, {}, {})).pass_interval_s == 3_600

@@ -452,7 +452,7 @@ _READ = (
     ),
     Mutant(
         "the-checkpoint-key-loses-the-thresholds",
-        "src/gpuwise/wiring.py",
+        "src/gpuwise/wiring/sources.py",
         "[config.prometheus.url, config.observe.step_s, config.score.activity_idle_below, SCRAPE_S]",
         "[config.prometheus.url, config.observe.step_s]",
         ("tests/test_wiring.py",),
