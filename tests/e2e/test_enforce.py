@@ -330,8 +330,9 @@ def test_apply_reads_its_target_and_not_the_fleet(cluster, gpuwise, tmp_path):
     assert done.code == 0, done.err
     made = cluster.requests[before:]
     effect = next(at for at, one in enumerate(made) if one.verb == "patch" and one.path.endswith("/forgotten"))
-    read_back = [one for one in made[effect:] if one.path == made[effect].path]
-    assert len(made) - len(read_back) <= 15, made  # one of them asks who the user is
+    # On a busy cluster the object and its pods are read several times until they have settled.
+    settling = {(one.verb, one.path) for one in made[effect:] if one.path != made[effect].path}
+    assert effect + len(settling) <= 15, made  # one of them asks who the user is
     # The uid of the cluster is read as a list of one namespace, which the cluster-wide role grants.
     fleet = [one for one in made if one.verb == "list" and "/namespaces/" not in one.path]
     assert [one.path for one in fleet] == ["/api/v1/namespaces"]
