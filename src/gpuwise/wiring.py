@@ -25,7 +25,7 @@ from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.memory.ledger_database import Database, postgresql, sqlite
 from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.command import FLEET, Limit, Mode, ServiceLevel
-from gpuwise.model.errors import Forbidden, Gone, InputError
+from gpuwise.model.errors import Forbidden, Gone, GpuwiseError, InputError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import (
     Checkpoints,
@@ -38,12 +38,13 @@ from gpuwise.model.ports import (
     UsageSource,
 )
 from gpuwise.model.price import PriceBook
+from gpuwise.model.runs import RunEnds
 from gpuwise.model.tagging import TAGS
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule.limits import Limits
 from gpuwise.sources.kubernetes.fit import ClusterFit
-from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
+from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects, cluster_of
 from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
@@ -337,6 +338,58 @@ def gateway_use(config: Config) -> "GatewayUse":
     from gpuwise.sources.prometheus.gateways import GatewayUse  # noqa: PLC0415 - httpx takes 0.2 s
 
     return GatewayUse(_prometheus_settings(config))
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How the runs of a period ended.
+
+    Attributes:
+        ends: by run; None if nothing tells it.
+        cluster: uid of the cluster, "" if it is not known.
+        missing: why a source has none, "" if all that are configured were read.
+    """
+
+    ends: RunEnds | None
+    cluster: str
+    missing: str
+
+
+def runs(config: Config, start_s: int, end_s: int) -> Runs:
+    """Read how the runs of a period ended: from Prometheus, and from the objects that exist now.
+
+    Args:
+        config: names the Prometheus, and the cluster or the recording.
+        start_s: epoch seconds.
+        end_s: likewise; not later than now.
+    """
+    from gpuwise.sources.kubernetes.runs import ended_runs  # noqa: PLC0415 - for one command
+
+    found: dict[tuple[str, str], bool] = {}
+    missing, read, uid = list[str](), False, ""
+    if config.prometheus.url is not None:
+        from gpuwise.sources.prometheus.runs import JobEnds  # noqa: PLC0415 - httpx takes 0.2 s
+
+        try:
+            ended = JobEnds(_prometheus_settings(config)).read(start_s, end_s)
+        except GpuwiseError as error:
+            missing.append(str(error))
+        else:
+            if ended is None:
+                missing.append("Prometheus has no kube_job_complete and no kube_job_failed of kube-state-metrics")
+            found, read = dict(ended or {}), ended is not None
+    given = config.kubernetes
+    if given.kubeconfig is not None or given.context is not None or config.recording is not None:
+        try:
+            with ExitStack() as stack:
+                reader: ClusterReader = cluster(config, stack) if changeable(config) else recorded(config)
+                found |= ended_runs(reader, start_s, end_s)
+                uid, read = cluster_of(reader.list("/api/v1/namespaces")), True
+        except GpuwiseError as error:
+            missing.append(str(error))
+    if not read and not missing:
+        missing.append("no Prometheus and no cluster is configured, which tell how runs ended: give --prometheus URL")
+    return Runs(found if read else None, uid, "; ".join(missing))
 
 
 def prometheus(config: Config) -> "PrometheusUsage":
