@@ -11,6 +11,11 @@ report_cpu_s      CPU seconds
 report_peak_gib   peak resident memory
 report_html_mb    size of the HTML
 report_history_mb size of the database
+
+Then it makes the reports of all teams, in the same process: `gpuwise report --each-team` with one worker.
+
+report_teams_cpu_s    CPU seconds for the HTML, Markdown and JSON of all teams, after the report of the fleet
+report_teams_peak_gib peak resident memory until then
 """
 
 import json
@@ -22,14 +27,15 @@ from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from benchmarks.measure import at_most, in_a_process_of_its_own, machine_factor, remark, scaled
 
-from gpuwise import spending
+from gpuwise import spending, weekly
 from gpuwise.finops import Period, compile_report
 from gpuwise.finops.hours import hours_of_week
-from gpuwise.finops.settings import Budget
+from gpuwise.finops.settings import Budget, FinopsSettings
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.billed import ScoredUse
@@ -41,14 +47,22 @@ from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload, Wor
 from gpuwise.model.packed import pack
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, Stay
+from gpuwise.model.report import WeeklyReport
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.report import render_html, render_json, render_markdown
+from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.profile import score_series
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.weekly import hour_of_week
 
-GOALS = {"report_cpu_s": at_most(60.0), "report_peak_gib": at_most(2.0), "report_html_mb": at_most(3.0)}
+GOALS = {
+    "report_cpu_s": at_most(60.0),
+    "report_peak_gib": at_most(2.0),
+    "report_html_mb": at_most(3.0),
+    "report_teams_cpu_s": at_most(60.0),
+    "report_teams_peak_gib": at_most(2.0),
+}
 
 WORKLOADS, TEAMS, DAYS = scaled(10_000, least=100), scaled(5_000, least=50), 91
 _GPUS_EACH = 10
@@ -65,13 +79,15 @@ def figures() -> dict[str, float]:
         size_mb = path.stat().st_size / 1e6
     remark(
         f"report: {WORKLOADS:,} workloads of {TEAMS:,} teams, {DAYS} days; {found['steps']:.0f} steps in cost, "
-        f"{found['cpu_s']:.1f} s of CPU time"
+        f"{found['cpu_s']:.1f} s of CPU time, and {found['teams_cpu_s']:.1f} s for the reports of the teams"
     )
     return {
         "report_cpu_s": found["cpu_s"] / machine_factor(),
         "report_peak_gib": found["peak_gib"],
         "report_html_mb": found["html_mb"],
         "report_history_mb": size_mb,
+        "report_teams_cpu_s": found["teams_cpu_s"] / machine_factor(),
+        "report_teams_peak_gib": found["teams_peak_gib"],
     }
 
 
@@ -169,9 +185,31 @@ def main() -> None:
     cpu_s = time.process_time() - began_s
     assert report.hours is not None
     assert abs(sum(report.hours.idle_gpu_h) - report.bill.idle_gpu_s / _H) < 1.0
-    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    steps = len(report.anomalies)
-    print(json.dumps({"cpu_s": cpu_s, "peak_gib": peak_gib, "html_mb": len(html.encode()) / 1e6, "steps": steps}))
+    found = {"cpu_s": cpu_s, "peak_gib": _peak_gib(), "html_mb": len(html.encode()) / 1e6}
+    teams_cpu_s = _teams(period, report, budgets)
+    found |= {"teams_cpu_s": teams_cpu_s, "teams_peak_gib": _peak_gib(), "steps": len(report.anomalies)}
+    print(json.dumps(found))
+
+
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+
+
+def _teams(period: Period, report: WeeklyReport, budgets: list[Budget]) -> float:
+    """CPU seconds for the reports of all teams."""
+    settings = SimpleNamespace(finops=FinopsSettings(budgets=tuple(budgets)))
+    survey = SimpleNamespace(inventory=period.inventory)
+    began_s, made, size = time.process_time(), 0, 0
+    with SqliteLedger(Path(sys.argv[1])) as ledger:
+        loop = SimpleNamespace(
+            ledger=ledger, settings=settings, executor=InProcess(), period=lambda *_: period, progress=lambda *_: None
+        )
+        for one in weekly.team_reports(loop, weekly.team_parts(loop, weekly.Week(report, survey, ())), views=True):
+            made, size = made + 1, size + len(one.pages.html)
+    assert made == TEAMS
+    cpu_s = time.process_time() - began_s
+    print(f"{made} reports, {size / made / 1e3:.0f} kB of HTML each", file=sys.stderr)
+    return cpu_s
 
 
 if __name__ == "__main__":

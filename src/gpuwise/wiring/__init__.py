@@ -18,6 +18,7 @@ from gpuwise.wiring.clusters import (
 from gpuwise.wiring.executors import executor, workers
 from gpuwise.wiring.ledgers import anchor, cost_history, ledger, ledger_database, must_exist, open_ledger
 from gpuwise.wiring.loops import looking_back, loop, manual
+from gpuwise.wiring.run_ends import Runs, runs
 from gpuwise.wiring.secrets import secret
 from gpuwise.wiring.settings import finops, loop_settings
 from gpuwise.wiring.sources import checkpoints, gateway_use, levels, prices, prometheus, usage
@@ -25,6 +26,7 @@ from gpuwise.wiring.sources import checkpoints, gateway_use, levels, prices, pro
 __all__ = [
     "INVENTORY_FILE",
     "NamedCluster",
+    "Runs",
     "anchor",
     "changeable",
     "checkpoints",
@@ -49,6 +51,7 @@ __all__ = [
     "prices",
     "prometheus",
     "recorded",
+    "runs",
     "secret",
     "senders",
     "usage",

@@ -50,7 +50,7 @@ def gateway_use(config: Config) -> "GatewayUse":
         )
     from gpuwise.sources.prometheus.gateways import GatewayUse  # noqa: PLC0415 - httpx takes 0.2 s
 
-    return GatewayUse(_prometheus_settings(config))
+    return GatewayUse(prometheus_settings(config))
 
 
 def prometheus(config: Config) -> "PrometheusUsage":
@@ -63,7 +63,7 @@ def prometheus(config: Config) -> "PrometheusUsage":
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
     from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    return PrometheusUsage(_prometheus_settings(config), nodes=inventory_settings(config))
+    return PrometheusUsage(prometheus_settings(config), nodes=inventory_settings(config))
 
 
 def levels(config: Config) -> Levels | None:
@@ -82,10 +82,15 @@ def levels(config: Config) -> Levels | None:
         )
     from gpuwise.sources.prometheus.levels import PrometheusLevels  # noqa: PLC0415 - httpx takes 0.2 s
 
-    return PrometheusLevels(_prometheus_settings(config))
+    return PrometheusLevels(prometheus_settings(config))
 
 
-def _prometheus_settings(config: Config) -> "PrometheusSettings":
+def prometheus_settings(config: Config) -> "PrometheusSettings":
+    """Return how to reach the Prometheus, which is configured.
+
+    Raises:
+        InputError: a secret cannot be read.
+    """
     from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - with the client
 
     given, url = config.prometheus, config.prometheus.url

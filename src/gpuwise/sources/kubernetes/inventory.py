@@ -31,7 +31,7 @@ from gpuwise.sources.kubernetes.unread import READ_ERRORS, identified, reading
 from gpuwise.sources.kubernetes.volumes import Volumes
 from gpuwise.sources.kubernetes.workloads import TOPS, workloads_of
 
-__all__ = ["InventorySettings", "KubernetesInventory", "RecordedObjects", "inventory_of"]
+__all__ = ["InventorySettings", "KubernetesInventory", "RecordedObjects", "cluster_of", "inventory_of"]
 
 _WITH_UID = frozenset({*TOPS, "Pod"})
 """Kinds whose objects own each other, by uid."""
@@ -105,7 +105,7 @@ def inventory_of(
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
         unread=tuple(unreadable),
         not_measured=_not_measured(objects),
-        cluster=_cluster(objects.get("Namespace", [])),
+        cluster=cluster_of(objects.get("Namespace", [])),
     )
 
 
@@ -128,7 +128,7 @@ def _nodes(
     return nodes
 
 
-def _cluster(namespaces: list[Object]) -> str:
+def cluster_of(namespaces: list[Object]) -> str:
     """Return the uid of the namespace kube-system, which every cluster has once; "" if it is not listed."""
     uids = (item["metadata"].get("uid") for item in namespaces if item["metadata"]["name"] == "kube-system")
     return str(next(uids, None) or "")
