@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.finops.recorded import BUSY, IDLE, MONDAY, WEEK_H, Fleet, at
+from tests.finops.test_report import recommendation
 
 from gpuwise import weekly
 from gpuwise.finops.settings import Budget, FinopsSettings
@@ -14,6 +15,9 @@ from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.codec import to_json
 from gpuwise.model.cost import CostDay, CostRow, GpuSeconds, Owner, Price
 from gpuwise.model.errors import InputError
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.report import render_html, render_markdown, write_report
@@ -84,6 +88,21 @@ def test_a_team_sees_its_part_and_nothing_of_the_others(loop, tmp_path):
     assert {one.name for one in write_report(red, tmp_path / "out").html.parent.iterdir()}.isdisjoint(
         one.name for one in write_report(whole, tmp_path / "whole").html.parent.iterdir()
     )
+
+
+@pytest.mark.parametrize(("days", "listed"), [(6, True), (8, False)])
+def test_findings_of_a_pass_more_than_a_week_later_are_not_those_of_the_week(loop, days, listed):
+    found_s = at(WEEK_H) + days * DAY_S
+    ref = WorkloadRef("red", "Deployment", "red-app", "uid-red-app")
+    loop.ledger.belongs_to("test")
+    loop.ledger.record_run(
+        found_s,
+        [replace(recommendation(1, ref, 100.0), created_s=found_s)],
+        [Blocked(ref, "Idle", Reason.TOO_YOUNG, "its pods are 1 h old")],
+    )
+    report = made(loop)
+    assert bool(report.recommendations) is bool(report.blocked) is listed
+    assert any("are not listed" in note for note in report.quality.notes) is not listed
 
 
 WINDOW = Window(at(0), at(WEEK_H), 300)

@@ -24,6 +24,10 @@ from gpuwise.model.report import Action, BudgetStatus, Kpi, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
 
+_LATE = (
+    "Open recommendations and blocked changes are not listed: the ledger has those of its latest pass, which was more "
+    "than a week after this one."
+)
 _RECENT_S = 28 * DAY_S
 """Age of the steps in cost that a report still mentions: four of its weeks."""
 _MEASURED_S = 91 * DAY_S
@@ -64,12 +68,14 @@ def read_week(
     fleet = loop.observe(now_s)
     if team is not None:
         members_of(fleet, team, Tags(loop.settings.finops.tags))
-    # Predicted is what was open in the week or the one after it, in which people read the report.
-    found = tuple(one for one in _open(loop.ledger) if one.created_s < window.end_s + WEEK_S)
-    blocked = tuple(loop.ledger.blocked())
+    # Findings count that were made in the week or the one after it, in which people read the report.
+    late = any(one.created_s >= window.end_s + WEEK_S for one in loop.ledger.recommendations())
+    found, blocked = ((), ()) if late else (tuple(_open(loop.ledger)), tuple(loop.ledger.blocked()))
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
     remarks = [*_recorded(loop, survey, now_s), *_of_zone(window, time_zone)]
+    if late:
+        remarks.append(_LATE)
     with_prices = loop.ledger.prices()
     if found and with_prices not in ("", loop.prices.version):
         remarks.append(f"The savings were computed with {with_prices}, the bill with {loop.prices.version}.")
