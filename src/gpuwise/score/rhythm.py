@@ -26,7 +26,11 @@ _HORIZON_H = 2 * WEEK_H
 
 
 def rhythm(
-    devices: Sequence[AllocatedDevice], hours: UsageHours, idle_share: NDArray[np.float64], settings: ScoreSettings
+    devices: Sequence[AllocatedDevice],
+    hours: UsageHours,
+    busy_gpus: NDArray[np.float64],
+    idle_share: NDArray[np.float64],
+    settings: ScoreSettings,
 ) -> Rhythm:
     """Use by hour of the week.
 
@@ -36,14 +40,10 @@ def rhythm(
     Args:
         devices: of the workload.
         hours: its stored hours.
-        idle_share: of each hour, starting at hours.first_hour, shape (hours,).
+        busy_gpus: GPUs that were active in each hour, starting at hours.first_hour, shape (hours,).
+        idle_share: of the same hours, shape (hours,).
         settings: half-life and coverage.
     """
-    busy_gpus = np.zeros(idle_share.shape[0])
-    for device in devices:
-        at, active = device.summary.first_hour - hours.first_hour, device.summary.active
-        if active.size:
-            busy_gpus[at : at + active.size] += active * (device.pod_device.gpu_fraction / hours.per_hour)
     used = busy_gpus > 0.0
     if hours.requests is not None:
         at = hours.requests.first_hour - hours.first_hour
