@@ -17,6 +17,8 @@ cdef enum:
     BY_DAY = 4  # allocated, idle and active steps, hours without a sample
     PLANES = 16  # bits of the largest number of devices of a pod
     DAILY = 6
+    WEEK_H = 168
+    THURSDAY = 72  # hour 0 of the epoch
 
 
 cdef void* memory_of(array, Py_ssize_t size, Py_ssize_t itemsize) except? NULL:
@@ -396,3 +398,102 @@ def arrange(devices, silent, Py_ssize_t hours, Py_ssize_t per_hour, Py_ssize_t f
         PyMem_Free(each)
         PyMem_Free(edges)
         PyMem_Free(busy)
+
+
+def add_today(before, today, midpoints):
+    """See the Python twin."""
+    cdef Py_ssize_t size = midpoints.shape[0], at, found = 0, occupied = 0
+    cdef const uint32_t* counts = NULL
+    cdef const double* middle = <const double*>memory_of(midpoints, size, 8)
+    cdef const double* weights = NULL
+    cdef const uint16_t* narrow = NULL
+    cdef const int64_t* wide = NULL
+    cdef double* of_values
+    cdef double* of_sums
+    if today is not None:
+        counts = <const uint32_t*>memory_of(today, size, 4)
+    if before is not None:
+        buckets, known = before
+        occupied = buckets.shape[0]
+        weights = <const double*>memory_of(known, occupied, 8)
+        if buckets.itemsize == 2:
+            narrow = <const uint16_t*>memory_of(buckets, occupied, 2)
+        else:
+            wide = <const int64_t*>memory_of(buckets, occupied, 8)
+        for at in range(occupied):
+            if not 0 <= (narrow[at] if narrow != NULL else wide[at]) < size:
+                raise ValueError(f"bucket {buckets[at]} of {size}")
+    cdef double* sums = <double*>PyMem_Calloc(size + 1, sizeof(double))
+    if sums == NULL:
+        raise MemoryError
+    try:
+        with nogil:
+            if counts != NULL:
+                for at in range(size):
+                    sums[at] = counts[at]
+            for at in range(occupied):
+                sums[narrow[at] if narrow != NULL else wide[at]] += weights[at]
+            for at in range(size):
+                found += sums[at] != 0.0
+        values, total = numpy.empty(found), numpy.empty(found)
+        of_values, of_sums = <double*>memory_of(values, found, 8), <double*>memory_of(total, found, 8)
+        with nogil:
+            found = 0
+            for at in range(size):
+                if sums[at] != 0.0:
+                    of_values[found], of_sums[found] = middle[at], sums[at]
+                    found += 1
+        return values, total
+    finally:
+        PyMem_Free(sums)
+
+
+def by_hour_of_week(idle_steps, busy_gpus, asked, weights, Py_ssize_t first_hour, whole, Py_ssize_t per_hour,
+                    double full):
+    """See the Python twin."""
+    cdef Py_ssize_t hours = busy_gpus.shape[0], hour, of_week = (first_hour + THURSDAY) % WEEK_H, asked_hour = 0
+    cdef Py_ssize_t asked_hours = 0, whole_from, whole_to
+    cdef bint used, known, idle_before = False, after
+    cdef double weight
+    cdef const double* gpus = <const double*>memory_of(busy_gpus, hours, 8)
+    cdef const int64_t* idle = <const int64_t*>memory_of(idle_steps, hours, 8)
+    cdef const double* of_hour = <const double*>memory_of(weights, hours, 8)
+    cdef Column requests
+    table, unused_weeks = numpy.zeros((5, WEEK_H)), numpy.zeros(WEEK_H, numpy.int64)
+    cdef double* observed = <double*>memory_of(table, 5 * WEEK_H, 8)
+    cdef int64_t* unused = <int64_t*>memory_of(unused_weeks, WEEK_H, 8)
+    whole_from, whole_to = whole
+    if asked is not None:
+        asked_hour, totals = asked
+        asked_hours = totals.shape[0]
+        requests = column_of({"total": totals}, "total", asked_hours, 0, 8)
+    with nogil:
+        for hour in range(hours):
+            weight = of_hour[hour]
+            used = gpus[hour] > 0.0
+            if asked_hour <= hour < asked_hour + asked_hours:
+                used |= double_at(&requests, hour - asked_hour, 0) > 0.0
+            known = used or <double>idle[hour] / <double>per_hour >= full
+            after = known and idle_before
+            if known:
+                observed[of_week] += weight
+                observed[4 * WEEK_H + of_week] += gpus[hour] * weight
+            if used:
+                observed[WEEK_H + of_week] += weight
+            if after:
+                observed[2 * WEEK_H + of_week] += weight
+                if used:
+                    observed[3 * WEEK_H + of_week] += weight
+            if used or (whole_from <= hour < whole_to and not known):
+                unused[of_week] = -1
+            elif known and unused[of_week] >= 0:
+                unused[of_week] += 1
+            idle_before = known and not used
+            of_week = of_week + 1 if of_week + 1 < WEEK_H else 0
+        for of_week in range(WEEK_H):
+            unused[of_week] = max(0, unused[of_week])
+            if observed[of_week] > 0.0:
+                observed[4 * WEEK_H + of_week] /= observed[of_week]
+            else:
+                observed[4 * WEEK_H + of_week] = NAN
+    return table, unused_weeks

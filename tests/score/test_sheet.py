@@ -60,6 +60,32 @@ def test_both_arrange_devices_to_the_same_bits(given_):
     assert same(compiled, specified)
 
 
+@given(st.integers(0, 2**32), st.integers(0, 400), st.integers(1, 700), st.sampled_from([None, 2, 8]))
+def test_both_add_up_hours_of_the_week_to_the_same_bits(seed, first_hour, hours, width):
+    rng = np.random.default_rng(seed)
+    idle, gpus = rng.choice([0, 57, 58, 60], hours), rng.choice([0.0, 0.3, 2.0], hours)
+    asked, (start, end) = None, sorted(rng.integers(0, hours + 1, 2).tolist())
+    if width is not None:
+        asked = start, rng.choice([0.0, 0.1], (end - start, width))[:, 0]
+    given_ = (idle, gpus, asked, np.exp2(-rng.random(hours)), first_hour, (start, end), 60, 0.95)
+    assert same(*(one.by_hour_of_week(*given_) for one in KERNELS))
+
+
+@given(st.integers(0, 2**32), st.sampled_from([None, np.uint16, np.int64]), st.booleans())
+def test_both_add_the_samples_of_today_to_the_same_bits(seed, kind, counted):
+    rng = np.random.default_rng(seed)
+    today = rng.choice([0, 0, 3], (1, 64)).astype(np.uint32) if counted else None
+    buckets = np.flatnonzero(rng.random(64) < 0.5)
+    before = None if kind is None else (buckets.astype(kind), rng.choice([0.0, 0.1, 7.0], buckets.size))
+    assert same(*(one.add_today(before, today, np.arange(64.0)) for one in KERNELS))
+
+
+def test_the_compiled_kernel_refuses_a_bucket_that_does_not_exist():
+    for bucket in (-1, 64):
+        with pytest.raises(ValueError, match="bucket"):
+            _sheet_c.add_today((np.array([bucket]), np.ones(1)), None, np.arange(64.0))
+
+
 def test_more_than_a_word_of_devices_of_one_pod_can_be_busy_at_once():
     idle, hours = np.zeros((1, 8), dtype=np.uint8), np.zeros(1, dtype=np.uint16)
     busy = _sheet_py.Placed(0, idle, hours, np.ones(1, dtype=bool), 10, 20, 0, 0.01)

@@ -1,7 +1,7 @@
 """The specification of native/sheet.pyx, in NumPy."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from gpuwise.model.hours import DAY_H, Rows
 from gpuwise.score.idle import Mask, Runs, any_set, counted, unpacked
 from gpuwise.score.measures import by_day
+
+WEEK_H = 168
+THURSDAY_H = 72
+"""Hour 0 of the epoch was Thursday 00:00, 72 hours after Monday 00:00, so it is hour 72 of its week."""
 
 Edges = NDArray[np.int64]
 """The first step and the step after the last one of each run, in turn, shape (2 runs,)."""
@@ -167,3 +171,77 @@ def _mask(edges: Edges, steps: int) -> Mask:
     for start, end in edges.reshape(-1, 2):
         mask[start:end] = True
     return mask
+
+
+def add_today(
+    before: tuple[NDArray[Any], NDArray[np.float64]] | None,
+    today: NDArray[np.uint32] | None,
+    midpoints: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add the samples of today, whose weight is 1, to the weighted samples of the days before.
+
+    Args:
+        before: buckets, at most one of each, and the weight of the samples in them; None without samples.
+        today: samples of one day by bucket, shape (1, buckets); None without samples.
+        midpoints: the value of each bucket, shape (buckets,).
+
+    Returns:
+        The values of the buckets with samples, and the weights.
+    """
+    sums = np.zeros(midpoints.size) if today is None else today[0].astype(np.float64)
+    if before is not None:
+        sums[before[0]] += before[1]
+    (occupied,) = sums.nonzero()  # also drops what is too old for a float64
+    return midpoints[occupied], sums[occupied]
+
+
+def by_hour_of_week(
+    idle_steps: NDArray[np.int64],
+    busy_gpus: NDArray[np.float64],
+    asked: tuple[int, NDArray[np.float64]] | None,
+    weights: NDArray[np.float64],
+    first_hour: int,
+    whole: tuple[int, int],
+    per_hour: int,
+    full: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The use of a workload by hour of the week; the fields of `gpuwise.model.profile.Rhythm`.
+
+    An hour was used if a signal showed activity or a request arrived in it, and unused if it was idle throughout; any
+    other hour is unknown and counts as neither.
+
+    Args:
+        idle_steps: of each hour, shape (hours,).
+        busy_gpus: GPUs that were active in each hour, same shape.
+        asked: first hour with a row of requests, and the requests of each; None if no source has them.
+        weights: of the hours, same shape.
+        first_hour: number of the first hour since the epoch.
+        whole: first hour in which the workload had devices throughout, and first hour after these: only such hours can
+            be unknown.
+        per_hour: steps in an hour.
+        full: the share of an hour that counts as all of it.
+
+    Returns:
+        Weights of the hours that are known, used, known after an unused hour, and of these used; and the mean of the
+        busy GPUs, NaN for an hour that was never known; shape (5, 168). How often each was unused; 0 if it was used or
+        unknown in any week (I3).
+    """
+    used = busy_gpus > 0.0
+    if asked is not None:
+        used[asked[0] : asked[0] + len(asked[1])] |= asked[1] > 0.0
+    known = used | (idle_steps / per_hour >= full)
+    after = np.zeros_like(known)
+    after[1:] = (known & ~used)[:-1] & known[1:]
+    at = (first_hour + THURSDAY_H) % WEEK_H
+    values = (known, used, after, after & used, busy_gpus * known)
+    weeks = np.zeros((len(values), -(-(at + used.size) // WEEK_H) * WEEK_H))
+    for row, value in zip(weeks, values, strict=True):
+        np.multiply(value, weights, out=row[at : at + used.size])
+    table: NDArray[np.float64] = np.add.reduce(weeks.reshape(len(values), -1, WEEK_H), axis=1)
+    np.divide(table[4], table[0], out=table[4], where=table[0] > 0.0)
+    table[4][table[0] == 0.0] = np.nan
+    other, of_week = used.copy(), (np.arange(used.size) + at) % WEEK_H
+    other[slice(*whole)] |= ~known[slice(*whole)]
+    unused = np.bincount(of_week[known & ~used], minlength=WEEK_H)
+    unused[of_week[other]] = 0
+    return table, unused

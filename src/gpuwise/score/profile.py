@@ -154,7 +154,7 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
     back = sheet.look_back(spans.reaching(window.end_s))
     verdicts = tuple(verdicts_of(whole.levels(devices, back), hours.requests, back, settings))
     by_type = _by_type(days)
-    weekly_use = rhythm(devices, hours, sheet.busy_gpus, sheet.idle_share_by_hour(), settings)
+    weekly_use = rhythm(devices, hours, sheet.busy_gpus, sheet.quiet_steps, settings)
     profile = UsageProfile(
         workload=hours.workload,
         window=window,

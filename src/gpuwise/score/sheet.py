@@ -167,10 +167,6 @@ class Sheet:
         end_hour = -(-self.window.end_s // HOUR_S)
         return LookBack(first_hour, end_hour, self.base_s // HOUR_S, self.last_step, self.per_hour)
 
-    def idle_share_by_hour(self) -> NDArray[np.float64]:
-        """Share of each hour's steps that are in `quiet`, shape (hours,)."""
-        return self.quiet_steps / self.per_hour
-
     def allocated_weight(self, half_life_s: int) -> float:
         """Allocated device-steps, weighted by the age of their day like the samples of the histograms."""
         weights = histogram.weights_by_age(self.allocated.shape[1], DAY_S, half_life_s)
