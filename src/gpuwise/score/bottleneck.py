@@ -30,13 +30,14 @@ _WEIGHTS = {Signal.SM_ACTIVITY: 0.35, Signal.TENSOR_ACTIVITY: 0.25, Signal.DRAM_
 """How much each signal contributes to the confidence; they sum to 1."""
 
 
-def bottleneck(devices: Sequence[AllocatedDevice], settings: ScoreSettings) -> Bottleneck:
+def bottleneck(devices: Sequence[AllocatedDevice], idle_steps: int, settings: ScoreSettings) -> Bottleneck:
     """Determine the limit of a workload.
 
     GPU utilisation alone only shows that a kernel was running, so it only separates idle from not idle.
 
     Args:
         devices: of the workload.
+        idle_steps: steps at which they were idle, of all of them.
         settings: the coverage that counts as full.
     """
     sums, seen, busy_seen = (np.zeros(len(DEVICE_SIGNALS)) for _ in range(3))
@@ -54,8 +55,7 @@ def bottleneck(devices: Sequence[AllocatedDevice], settings: ScoreSettings) -> B
         for signal, weight in _WEIGHTS.items()
         if signal in known
     )
-    idle = sum(int(np.count_nonzero(device.idle)) for device in devices)
-    if allocated and idle / allocated >= _IDLE_SHARE:
+    if allocated and idle_steps / allocated >= _IDLE_SHARE:
         return Bottleneck(Limit.IDLE, confidence, means)
     limit = _limit(means, devices) if Signal.SM_ACTIVITY in means else Limit.UNKNOWN
     return Bottleneck(limit, 0.0 if limit is Limit.UNKNOWN else confidence, means)

@@ -40,11 +40,12 @@ class UnreadableCheckpointError(ValueError):
     """The bytes are not a checkpoint of a known version."""
 
 
-def encode(hours: UsageHours) -> bytes:
+def encode(hours: UsageHours, *, compress: bool = True) -> bytes:
     """Encode hours as bytes.
 
     Args:
         hours: of one workload.
+        compress: whether to compress them, to a sixth for a month and a quarter for half a day.
     """
     # Of a day, 4 % of the buckets have samples.
     occupied = {signal: counts.ravel().nonzero()[0].astype(np.uint32) for signal, counts in hours.counts.items()}
@@ -65,7 +66,7 @@ def encode(hours: UsageHours) -> bytes:
         header["paces"] = [[list(kind), rows.first_hour, rows.hours] for kind, rows in hours.paces.items()]
     text = json.dumps(header).encode()
     body = b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in _arrays(hours, occupied))])
-    return MAGIC + zlib.compress(body, level=1)
+    return MAGIC + zlib.compress(body, level=1 if compress else 0)
 
 
 def _arrays(hours: UsageHours, occupied: Mapping[Signal, NDArray[np.uint32]]) -> Iterator[NDArray[Any]]:

@@ -102,6 +102,7 @@ def unsampled_devices(
     *,
     base_s: int,
     step_s: int,
+    steps: int,
     last_step: int,
 ) -> Iterator[AllocatedDevice]:
     """Yield a device without samples for each span in which a running pod reports fewer devices than it requests.
@@ -113,11 +114,11 @@ def unsampled_devices(
         pods: that run now.
         base_s: time of step 0, epoch seconds.
         step_s: length of a step.
+        steps: number of steps in all hours.
         last_step: first step after the window.
     """
     if not sampled:
         return
-    steps = sampled[0].idle.shape[0]
     first = min(device.start for device in sampled)
     for pod in pods:
         start = max(first, -(-(pod.start_s - base_s) // step_s))
@@ -136,7 +137,7 @@ def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int) -> Iterator[
     runs = Runs.of(missing, at_least=1)
     absent = PodDevice(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node)
     for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
-        yield unsampled_device(absent, start, end, steps=missing.shape[0])
+        yield unsampled_device(absent, start, end)
 
 
 def unseen_days(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpuwise.model.profile import Distribution
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
+from gpuwise.score import _sheet
 
 # 2**46 = 52 mantissa bits less 6: shifting float64 bits by this gives bucket numbers, 64 per octave.
 _SHIFT = 46
@@ -113,11 +114,7 @@ def total(layout: BucketLayout, before: Weighted | None, today: NDArray[np.uint3
         before: the days before, None without samples.
         today: samples of one day by bucket, shape (1, buckets); None without samples.
     """
-    sums = np.zeros(buckets(layout)) if today is None else today[0].astype(np.float64)
-    if before is not None:
-        sums[before[0]] += before[1]
-    (occupied,) = sums.nonzero()  # also drops what is too old for a float64
-    return Distribution(midpoints(layout)[occupied], sums[occupied])
+    return Distribution(*_sheet.add_today(before, today, midpoints(layout)))
 
 
 @lru_cache(maxsize=8)

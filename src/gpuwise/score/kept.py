@@ -119,4 +119,15 @@ def checkpoints_of(known: UsageHours, *, new_from: int, first: bool) -> Iterator
         if past is not None:
             yield PAST, encode(past)
     empty = known._replace(first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None, work=None, paces={})
-    yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
+    yield TODAY, encode_today(select_days(known, midnight, midnight + DAY_H) or empty)
+
+
+def encode_today(hours: UsageHours) -> bytes:
+    """Encode the hours since the last midnight, which the next pass replaces.
+
+    Not compressed: for the 4 kB it saves, each pass would compress for 130 µs, a twentieth of its time.
+
+    Args:
+        hours: of today.
+    """
+    return encode(hours, compress=False)

@@ -5,15 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows
+from gpuwise.model.hours import DAY_H, HourRows, Rows
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries
 from gpuwise.score.grid import Grid
 
 DAILY = ("watts", "powered", "sm", "seen", "own", "owned")
 """The columns of `by_day`: sums of power, SM activity and own use, each with the number of its steps."""
-
-_SM = DEVICE_SIGNALS.index(Signal.SM_ACTIVITY)
 
 Table = NDArray[np.float64]
 
@@ -76,16 +74,18 @@ def _add(rows: HourRows, total: str, number: str | None, values: _Values | None,
         rows.rows[number][:] = np.add.reduce(known, axis=1, dtype=np.uint16)
 
 
-def by_day(rows: HourRows) -> Table:
+def by_day(rows: Rows, first_hour: int, sm_signal: int) -> Table:
     """The sums of each UTC day with rows, shape (days, columns of `DAILY`).
 
     Args:
         rows: of a device.
+        first_hour: hour of the first row, hours since the epoch.
+        sm_signal: column of SM activity.
     """
-    start = rows.first_hour % DAY_H
-    days = -(-(start + rows.hours) // DAY_H)
+    start, hours = first_hour % DAY_H, len(rows["seen"])
+    days = -(-(start + hours) // DAY_H)
     table = np.zeros((days * DAY_H, len(DAILY)))
     for at, name in enumerate(DAILY):
-        table[start : start + rows.hours, at] = rows.rows[name][:, _SM] if name == "seen" else rows.rows[name]
+        table[start : start + hours, at] = rows[name][:, sm_signal] if name == "seen" else rows[name]
     # In sequence: a sum in pairs would depend on the memory layout of the rows.
     return np.add.accumulate(table.reshape(days, DAY_H, len(DAILY)), axis=1)[:, -1].copy()

@@ -150,12 +150,11 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
     sheet = Sheet.of(whole.devices, hours.requests, window, settings, pods)
     devices = sheet.devices
     days = sheet.days()
-    quiet = sheet.quiet()
-    spans = intervals(quiet, base_s=sheet.base_s, step_s=window.step_s)
+    spans = intervals(sheet.quiet, base_s=sheet.base_s, step_s=window.step_s)
     back = sheet.look_back(spans.reaching(window.end_s))
     verdicts = tuple(verdicts_of(whole.levels(devices, back), hours.requests, back, settings))
     by_type = _by_type(days)
-    weekly_use = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
+    weekly_use = rhythm(devices, hours, sheet.busy_gpus, sheet.quiet_steps, settings)
     profile = UsageProfile(
         workload=hours.workload,
         window=window,
@@ -166,7 +165,7 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
         daily_peaks=_daily_peaks(devices, hours),
         allocated_weight=sheet.allocated_weight(settings.half_life_s),
         devices=sum(device.end == sheet.last_step for device in devices),
-        busy_devices=_busy_devices(devices, sheet.steps),
+        busy_devices=sheet.most_busy if any(device.reports_activity for device in devices) else None,
         idle=evidence(spans, sum(day.idle_gpu_s for day in days), verdicts, window_end_s=window.end_s),
         active_gpu_s=sum(day.active_gpu_s for day in days),
         requests=_requests(hours),
@@ -174,7 +173,7 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
         observed_s=_observed_steps(devices) * window.step_s,
         rhythm=weekly_use,
         next_use=next_use(weekly_use, window.end_s),
-        bottleneck=bottleneck(devices, settings),
+        bottleneck=bottleneck(devices, int(np.add.reduce(sheet.idle_steps)), settings),
         running_pods=len(pods),
         unsampled_pods=_unsampled(devices, pods, sheet.last_step),
         work=work_of(hours),
@@ -200,7 +199,9 @@ def _billed(
         dropped_samples=sum(device.summary.dropped for device in sheet.devices),
         unseen_days=unseen_days(pods, sheet.sampled_pods, sheet.window, until_s=sheet.first_s),
         stays=tuple(
-            sheet.stay(one, runs) for one, runs in zip(sheet.devices, sheet.idle_runs, strict=True) if one.summary.hours
+            sheet.stay(one, runs, days)
+            for one, runs, days in zip(sheet.devices, sheet.idle_runs, sheet.allocated, strict=True)
+            if one.summary.hours
         ),
         sampled_gpu_s=sheet.sampled_gpu_s(),
         activity_tenths=() if better is None else tenths(better),
@@ -235,25 +236,6 @@ def _daily_peaks(devices: Sequence[AllocatedDevice], hours: UsageHours) -> tuple
         if by_day.size:
             np.fmax(peaks[day : day + by_day.size], by_day, out=peaks[day : day + by_day.size])
     return tuple(peaks[~np.isnan(peaks)].tolist())
-
-
-def _busy_devices(devices: Sequence[AllocatedDevice], steps: int) -> int | None:
-    """The most devices of one pod that were not idle in the same step; a step with a missing sample counts as busy."""
-    if not any(device.reports_activity for device in devices):
-        return None
-    of_pod: dict[str, list[AllocatedDevice]] = {}
-    for device in devices:
-        of_pod.setdefault(device.pod_device.pod, []).append(device)
-    return max(_most_at_once(together, steps) for together in of_pod.values())
-
-
-def _most_at_once(devices: Sequence[AllocatedDevice], steps: int) -> int:
-    if len(devices) == 1:
-        return int(np.logical_or.reduce(devices[0].not_idle))
-    busy = np.zeros(steps, dtype=np.int32)
-    for device in devices:
-        busy[device.start : device.end] += device.not_idle
-    return int(busy.max())
 
 
 def _unsampled(devices: Sequence[AllocatedDevice], pods: Sequence[RunningPod], last_step: int) -> tuple[str, ...]:

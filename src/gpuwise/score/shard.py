@@ -12,12 +12,11 @@ from gpuwise.model.packed import Packed, pack
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.answer import kernel_answer
-from gpuwise.score.checkpoint import encode
 from gpuwise.score.closed import ClosedDays, divided, divided_parts
 from gpuwise.score.closed_checkpoint import encode_closed
 from gpuwise.score.expected import RunningPod, running_pods
 from gpuwise.score.hours import extended, hours_of, join
-from gpuwise.score.kept import CLOSED, PAST, STARTS, TODAY, Kept, checkpoints_of
+from gpuwise.score.kept import CLOSED, PAST, STARTS, TODAY, Kept, checkpoints_of, encode_today
 from gpuwise.score.profile import score_days, score_hours
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.starts import encoded, merged
@@ -205,7 +204,7 @@ def _later_today(
     keep: dict[str, bytes] = {}
     if settled_s > series.window.start_s:
         settled, today = extended(saved.hours, series, settings, before_hour=settled_s // HOUR_S)
-        keep[TODAY] = encode(settled)
+        keep[TODAY] = encode_today(settled)
     else:
         today = join(saved.hours, hours_of(series, settings))
     use = score_days(closed, today, window, settings, pods)

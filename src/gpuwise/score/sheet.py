@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from gpuwise.model.hours import DAY_H, HOUR_S, HourRows, PodDevice
 from gpuwise.model.profile import DayUse, Stay, StayDay
 from gpuwise.model.usage import DAY_S, Window
-from gpuwise.score import histogram
-from gpuwise.score.devices import AllocatedDevice, allocated_device, together_idle
+from gpuwise.score import _sheet, histogram
+from gpuwise.score._sheet import Placed
+from gpuwise.score._sheet_py import Edges
+from gpuwise.score.devices import AllocatedDevice, allocated_device
 from gpuwise.score.expected import RunningPod, unsampled_devices
-from gpuwise.score.idle import Mask, Runs, unpacked
 from gpuwise.score.measures import DAILY
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.summary import DeviceSummary
@@ -35,24 +36,32 @@ class Sheet:
         base_s: time of step 0, on the hour.
         steps: number of steps in all hours that the window overlaps.
         last_step: first step after the window.
-        least: minimum number of steps of an idle run.
         per_hour: steps in an hour.
         devices: in a fixed order, so that sums are equal to the last bit.
         idle_runs: the idle runs of each device.
-        silent: steps known to have no request, None if no source reports requests.
-        allocated: allocated steps of each device in each UTC day, shape (devices, days).
+        quiet: the spans in which all allocated devices were idle and no request arrived.
+        by_day: of each device and UTC day the steps that are allocated, in idle runs and active, and the hours without
+            a sample, shape (devices, 4, days).
+        idle_steps: of each device, also in short runs.
+        quiet_steps: of each hour those in `quiet`.
+        busy_gpus: in each hour.
+        most_busy: the most devices of one pod that were not idle in the same step; a step with a missing sample counts
+            as busy.
     """
 
     window: Window
     base_s: int
     steps: int
     last_step: int
-    least: int
     per_hour: int
     devices: tuple[AllocatedDevice, ...]
-    idle_runs: tuple[Runs, ...]
-    silent: Mask | None
-    allocated: NDArray[np.int64]
+    idle_runs: Sequence[Edges]
+    quiet: Edges
+    by_day: NDArray[np.int64]
+    idle_steps: NDArray[np.int64]
+    quiet_steps: NDArray[np.int64]
+    busy_gpus: NDArray[np.float64]
+    most_busy: int
 
     @classmethod
     def of(
@@ -73,34 +82,42 @@ class Sheet:
             pods: that run now.
         """
         per_hour, first_hour = HOUR_S // window.step_s, window.start_s // HOUR_S
-        steps = (-(-window.end_s // HOUR_S) - first_hour) * per_hour
+        hours = -(-window.end_s // HOUR_S) - first_hour
         ordered = sorted(summaries.items(), key=lambda item: tuple(map(str, item[0])))
-        silent = None
-        if requests is not None:
-            silent = np.zeros(steps, dtype=bool)
-            at = (requests.first_hour - first_hour) * per_hour
-            bits = unpacked(requests.rows["silent"], per_hour)
-            silent[at : at + bits.shape[0]] = bits
         base_s = first_hour * HOUR_S
         last_step = (window.end_s - base_s) // window.step_s
         sampled = tuple(
-            allocated_device(pod_device, summary, first_hour=first_hour, steps=steps, per_hour=per_hour)
+            allocated_device(pod_device, summary, first_hour=first_hour, per_hour=per_hour)
             for pod_device, summary in ordered
         )
-        unsampled = unsampled_devices(sampled, pods, base_s=base_s, step_s=window.step_s, last_step=last_step)
+        steps, step_s = hours * per_hour, window.step_s
+        unsampled = unsampled_devices(sampled, pods, base_s=base_s, step_s=step_s, steps=steps, last_step=last_step)
         devices, least = (*sampled, *unsampled), max(1, -(-settings.min_idle_s // window.step_s))
+        silent = None if requests is None else (requests.first_hour - first_hour, requests.rows["silent"])
+        placed = _placed(devices, first_hour=first_hour, per_hour=per_hour)
+        runs, by_day, idle_steps, quiet_steps, busy_gpus, most_busy = _sheet.arrange(
+            placed, silent, hours, per_hour, first_hour, least
+        )
         return cls(
             window=window,
             base_s=base_s,
             steps=steps,
             last_step=last_step,
-            least=least,
             per_hour=per_hour,
             devices=devices,
-            idle_runs=tuple(Runs.of(device.idle, at_least=least) for device in devices),
-            silent=silent,
-            allocated=_by_day(devices, window),
+            idle_runs=runs[:-1],
+            quiet=runs[-1],
+            by_day=by_day,
+            idle_steps=idle_steps,
+            quiet_steps=quiet_steps,
+            busy_gpus=busy_gpus,
+            most_busy=most_busy,
         )
+
+    @property
+    def allocated(self) -> NDArray[np.int64]:
+        """The allocated steps of each device in each UTC day, shape (devices, days)."""
+        return self.by_day[:, 0]
 
     @property
     def sampled(self) -> tuple[AllocatedDevice, ...]:
@@ -124,29 +141,21 @@ class Sheet:
         end_hour = -(-self.window.end_s // HOUR_S)
         return min((device.summary.first_hour for device in self.sampled), default=end_hour)
 
-    def quiet(self) -> Runs:
-        """The spans in which all devices were idle and no request arrived."""
-        if len(self.devices) == 1 and self.silent is None:
-            return self.idle_runs[0]
-        return Runs.of(together_idle(self.devices, self.silent, self.steps), at_least=self.least)
-
-    def stay(self, device: AllocatedDevice, runs: Runs) -> Stay:
+    def stay(self, device: AllocatedDevice, runs: Edges, by_day: NDArray[np.int64]) -> Stay:
         """When a pod had a device, and the idle spans of it, in seconds."""
-        edges = np.empty(2 * runs.starts.size, dtype=np.int64)
-        edges[::2], edges[1::2] = runs.starts, runs.ends
-        idle = self.base_s + edges * self.window.step_s
+        idle = self.base_s + runs * self.window.step_s
         held = device.pod_device
         start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
-        spans, days = tuple(idle.tolist()), self._stay_days(device)
+        spans, days = tuple(idle.tolist()), self._stay_days(device, by_day)
         return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, spans, days)
 
-    def _stay_days(self, device: AllocatedDevice) -> tuple[StayDay, ...]:
+    def _stay_days(self, device: AllocatedDevice, by_day: NDArray[np.int64]) -> tuple[StayDay, ...]:
         """What was measured of a part of a card, by day: the bill divides it with the time of the card."""
         share, measures = device.pod_device.gpu_fraction * self.window.step_s, device.summary.measures
         if device.pod_device.gpu_fraction >= 1.0 and not measures[:, OWNED].any():
             return ()
         day = device.summary.first_hour // DAY_H - self.base_s // DAY_S
-        steps = _by_day([device], self.window)[0, day : day + len(measures)].tolist()
+        steps = by_day[day : day + len(measures)].tolist()
         return tuple(
             StayDay(powered * share, watts * share, seen * share, sm * share, _mean(own, owned, held))
             for (watts, powered, sm, seen, own, owned), held in zip(measures.tolist(), steps, strict=True)
@@ -158,10 +167,6 @@ class Sheet:
         end_hour = -(-self.window.end_s // HOUR_S)
         return LookBack(first_hour, end_hour, self.base_s // HOUR_S, self.last_step, self.per_hour)
 
-    def idle_share_by_hour(self, quiet: Runs) -> NDArray[np.float64]:
-        """Share of each hour's steps that are in idle runs, shape (hours,)."""
-        return quiet.within(np.arange(0, self.steps + 1, self.per_hour)) / self.per_hour
-
     def allocated_weight(self, half_life_s: int) -> float:
         """Allocated device-steps, weighted by the age of their day like the samples of the histograms."""
         weights = histogram.weights_by_age(self.allocated.shape[1], DAY_S, half_life_s)
@@ -172,47 +177,36 @@ class Sheet:
         bounds = _day_bounds(self.window)
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         sampled_pods = self.sampled_pods
-        for device, runs, allocated in zip(self.devices, self.idle_runs, self.allocated, strict=True):
-            share = np.zeros((8, allocated.size))
-            share[0] = allocated
-            share[1] = runs.within(bounds.steps)
-            share[2] = self._active_by_day(device, bounds)
+        shares = np.zeros((len(self.devices), len(bounds.midnights_s), 8))
+        shares[:, :, :3] = self.by_day[:, :3].transpose(0, 2, 1)
+        for device, share in zip(self.devices, shares, strict=True):
             if device.pod_device.pod not in sampled_pods:
-                share[3] = allocated
+                share[:, 3] = share[:, 0]
             elif device.summary.hours:
                 day = device.summary.first_hour // DAY_H - self.base_s // DAY_S
-                share[4:, day : day + len(device.summary.measures)] = device.summary.measures[:, _OF_DAY].T
-            share *= device.pod_device.gpu_fraction * self.window.step_s
+                measures = device.summary.measures
+                share[day : day + len(measures), 4:] = measures[:, _OF_DAY]
+            np.multiply(share, device.pod_device.gpu_fraction * self.window.step_s, out=share)
             place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
-        places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
+        places = [(place, table[place].tolist()) for place in sorted(table, key=str)]
+        made = partial(tuple.__new__, DayUse)  # not `_make`, which takes 1.6 times as long
         return tuple(
-            DayUse._make((midnight, *place, *gpu_s[index], 0.0, 0.0, 0.0))
+            made((midnight, *place, *gpu_s[index], 0.0, 0.0, 0.0))
             for index, midnight in enumerate(bounds.midnights_s)
             for place, gpu_s in places
             if gpu_s[index][0] > 0.0
         )
 
-    def _active_by_day(self, device: AllocatedDevice, bounds: "_DayBounds") -> NDArray[np.float64]:
-        summary, at = device.summary, device.summary.first_hour - self.base_s // HOUR_S
-        day_of = bounds.day_of_hour[at : at + summary.hours]
-        active = np.bincount(day_of, weights=summary.active, minlength=len(bounds.midnights_s))
-        return active.astype(np.float64, copy=False)
-
     def sampled_gpu_s(self) -> dict[int, float]:
         """GPU-seconds in hours with a sample, by midnight: a gap within an hour counts, an hour without samples not."""
         bounds = _day_bounds(self.window)
         total = np.zeros(len(bounds.midnights_s))
-        for device, allocated in zip(self.devices, self.allocated, strict=True):
-            summary = device.summary
-            if not summary.hours:
-                continue
-            steps = allocated
-            if not summary.sampled.all():  # neither the first nor the last hour, so each is a whole hour of one day
-                silent = np.flatnonzero(~summary.sampled) + summary.first_hour - self.base_s // HOUR_S
-                hours = np.bincount(bounds.day_of_hour[silent], minlength=steps.shape[0])
-                steps = steps - hours * self.per_hour
-            total += steps * (device.pod_device.gpu_fraction * self.window.step_s)
+        for device, by_day in zip(self.devices, self.by_day, strict=True):
+            if device.summary.hours:
+                # Neither the first nor the last hour is without a sample, so each is a whole hour of one day.
+                steps = by_day[0] - by_day[3] * self.per_hour
+                total += steps * (device.pod_device.gpu_fraction * self.window.step_s)
         return {at_s: gpu_s for at_s, gpu_s in zip(bounds.midnights_s, total.tolist(), strict=True) if gpu_s > 0.0}
 
 
@@ -276,8 +270,9 @@ def known_by_day(rows: HourRows | None, allocated: NDArray[np.int64], window: Wi
     }
 
 
-def _by_day(devices: Sequence[AllocatedDevice], window: Window) -> NDArray[np.int64]:
-    """The allocated steps of each device in each day, shape (devices, days)."""
-    spans = np.array([(device.start, device.end) for device in devices], dtype=np.int64).reshape(-1, 2)
-    within = np.minimum(np.maximum(_day_bounds(window).steps, spans[:, :1]), spans[:, 1:])
-    return within[:, 1:] - within[:, :-1]
+def _placed(devices: Sequence[AllocatedDevice], *, first_hour: int, per_hour: int) -> list[Placed]:
+    numbers: dict[str, int] = {}
+    return [
+        device.placed(numbers.setdefault(device.pod_device.pod, len(numbers)), first_hour=first_hour, per_hour=per_hour)
+        for device in devices
+    ]
