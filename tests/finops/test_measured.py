@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.finops.test_budgets import TODAY, history, row
 from tests.finops.test_report import recommendation
 
 from gpuwise import spending
+from gpuwise.finops.counterfactual import LONG_D, Demand, compare
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.cost import Measures
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.usage import DAY_S
 
@@ -108,3 +111,123 @@ def test_noise_widens_the_interval():
     )["a-1"]
     assert noisy.high_usd - noisy.low_usd > steady.high_usd - steady.low_usd
     assert noisy.low_usd < noisy.saved_usd < noisy.high_usd
+
+
+def worked(name, hours, demand, *, days=60, **more):
+    """Rows with the requests of each day; hours and requests by how many days ago."""
+    rows = used(name, hours, days=days)
+    backs = [(TODAY - one.day_s) // DAY_S for one in rows]
+    return [replace(one, measures=Measures(requests=demand(back))) for one, back in zip(rows, backs, strict=True)]
+
+
+def fewer(number, back, name="serve"):
+    """An action that leaves two replicas."""
+    intent, outcome = action(number, name, back)
+    return replace(intent, command=replace(intent.command, change=ScaleTo(2))), outcome
+
+
+def wave(back):
+    """A demand between 800 and 1,200 requests, which repeats in 5 days."""
+    return 1_000.0 + 100.0 * (back % 5 - 2)
+
+
+def test_a_demand_that_doubled_is_no_negative_saving():
+    """The cost was a tenth of the requests; the action saves a quarter, then the demand doubles."""
+    demand = lambda back: wave(back) * (2.0 if back <= 20 else 1.0)  # noqa: E731
+    hours = lambda back: 0.1 * demand(back) * (0.75 if back <= 20 else 1.0)  # noqa: E731
+    found = measured(worked("serve", hours, demand), fewer(1, 21))["a-1"]
+    assert found.method == "same days of the week, at the demand (requests)"
+    assert found.saved_usd == pytest.approx(20 * 2 * 0.25 * 200, rel=0.01)
+    plain = measured(used("serve", hours), fewer(1, 21))["a-1"]
+    assert plain.saved_usd < -1_900
+    assert plain.method == "same days of the week; demand: not measured"
+
+
+def test_a_demand_that_vanished_is_no_saving():
+    """Nine of ten requests stay away and the cost follows them, as it did before: the action saved nothing."""
+    demand = lambda back: wave(back) * (0.1 if back <= 20 else 1.0)  # noqa: E731
+    found = measured(worked("serve", lambda back: 0.1 * demand(back), demand), fewer(1, 21))["a-1"]
+    assert found.saved_usd == pytest.approx(0.0, abs=1.0)
+    assert measured(used("serve", lambda back: 0.1 * demand(back)), fewer(1, 21))["a-1"].saved_usd > 3_000
+
+
+def test_a_cost_that_did_not_follow_the_demand_is_not_adjusted():
+    """The same pods at any demand: half of them gone is half of the cost saved, also at a tenth of the demand."""
+    demand = lambda back: wave(back) * (0.1 if back <= 20 else 1.0)  # noqa: E731
+    found = measured(worked("serve", lambda back: 50.0 if back <= 20 else 100.0, demand), fewer(1, 21))["a-1"]
+    assert found.saved_usd == pytest.approx(20 * 100)
+
+
+@pytest.mark.parametrize("factor", [0.2, 2.0])
+def test_how_cost_follows_demand_must_have_been_seen(factor):
+    """A demand that never moved before says nothing of how the cost follows it."""
+    demand = lambda back: 1_000.0 * (factor if back <= 20 else 1.0)  # noqa: E731
+    found = measured(worked("serve", lambda back: 0.1 * demand(back), demand), fewer(1, 21))["a-1"]
+    assert (found.saved_usd, found.low_usd, found.high_usd) == (None, None, None)
+    assert found.why_none == "the demand (requests) moved, and how the cost follows it was not observed before"
+
+
+def test_a_stopped_workload_has_no_demand():
+    found = measured(worked("train", lambda back: 100.0 if back > 20 else 0.0, wave), action(1, "train", 21))["a-1"]
+    assert found.saved_usd == pytest.approx(4_000)
+    assert found.method == "same days of the week; demand: a stopped workload shows none"
+
+
+def test_a_demand_that_is_known_on_few_days_is_not_used():
+    few = measured(worked("serve", lambda _: 100.0, lambda back: wave(back) if back < 30 else None), fewer(1, 21))
+    gaps = measured(worked("serve", lambda _: 100.0, lambda back: None if back == 3 else wave(back)), fewer(1, 21))
+    assert few["a-1"].method.endswith("; demand: requests of 8 days before are known, 14 are needed")
+    assert gaps["a-1"].method.endswith("; demand: requests of 1 days after are not known")
+    assert few["a-1"].saved_usd == gaps["a-1"].saved_usd == pytest.approx(0.0)
+
+
+def test_a_plain_trend_goes_on():
+    """One hour more a day for 60 days, and no effect: without the trend the action would have cost money."""
+    found = measured(used("train", lambda back: 160.0 - back, days=90), fewer(1, 15, "train"))["a-1"]
+    assert found.saved_usd == pytest.approx(0.0, abs=1.0)
+    assert found.method == "same days of the week, with the trend before; demand: not measured"
+
+
+@pytest.mark.parametrize("began", [60, 40])
+def test_one_step_or_a_late_start_is_no_trend(began):
+    found = measured(used("train", lambda back: 100.0 if back > began else 200.0, days=90), action(1, "train", 21))
+    assert "trend" not in found["a-1"].method
+    started = measured(used("train", lambda _: 100.0, days=began), action(1, "train", 21))["a-1"]
+    assert "trend" not in started.method
+
+
+def test_an_earlier_day_keeps_its_saving_when_later_days_come():
+    """The saving of n days is a sum over them: weeks that were printed do not change."""
+    draw = np.random.default_rng(5)
+    noise, demand = draw.normal(0, 5, 91), draw.normal(1_000, 100, 91)
+    rows = worked("serve", lambda back: 0.1 * demand[back] + noise[back], lambda back: demand[back], days=90)
+    [intent], [outcome] = ([one] for one in fewer(1, 21))
+    costs = history(rows)
+    until = [TODAY - back * DAY_S for back in (13, 6, 0)]
+    first, second, third = (spending.measured(costs, [intent], [outcome], at)[0].saved_usd for at in until)
+    ended = Outcome("a-1", TODAY - 6 * DAY_S, UNDONE, None, "")
+    assert spending.measured(costs, [intent], [outcome, ended], TODAY)[0].saved_usd == pytest.approx(second)
+    assert len({first, second, third}) == 3
+
+
+def test_without_an_effect_the_interval_contains_0_as_often_as_it_says():
+    """1,000 workloads whose demand moves and whose cost follows it in part, with noise; the action does nothing."""
+    inside, known_of = {"demand": 0, "plain": 0}, {"demand": 0, "plain": 0}
+    for seed in range(1_000):
+        draw = np.random.default_rng(seed)
+        level, follows, days = draw.uniform(0.4, 2.5), draw.uniform(0.2, 1.0), int(draw.integers(3, 28))
+        demand = draw.normal(1_000.0, draw.uniform(50.0, 150.0), LONG_D + days)
+        demand[LONG_D:] *= level
+        cost = 200.0 * (1 - follows) + 0.2 * follows * demand + draw.normal(0, 8.0, LONG_D + days)
+        steady = 200.0 + draw.normal(0, 8.0, LONG_D + days)
+        of = Demand("requests", demand[:LONG_D], demand[LONG_D:])
+        none = replace(of, why_none="not measured")
+        for name, usd, amounts in (("demand", cost, of), ("plain", steady, none)):
+            found = compare(usd[:LONG_D], usd[LONG_D:], amounts, gap_d=LONG_D)
+            if found.saved_usd is not None:
+                known_of[name] += 1
+                inside[name] += found.low_usd <= 0.0 <= found.high_usd
+    assert known_of["demand"] >= 800
+    assert inside["demand"] >= 0.9 * known_of["demand"]
+    assert known_of["plain"] == 1_000
+    assert inside["plain"] >= 0.9 * 1_000

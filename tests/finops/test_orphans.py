@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.finops.test_budgets import PRICE, TODAY, history
 
+from gpuwise import spending
 from gpuwise.finops.orphans import Use, orphans
-from gpuwise.model.cost import CostSum, GpuSeconds
+from gpuwise.model.cost import CostRow, CostSum, GpuSeconds, Measures, Owner
 
 DAY_S = 86_400
 LAST_S = 20_000 * DAY_S
@@ -88,3 +90,34 @@ def test_a_part_without_a_price_is_no_price_of_all():
     partly = Use({**days.days, LAST_S: replace(last, unpriced=GpuSeconds(idle=DAY_S))}, LAST_S, {})
     [found] = orphans({("", "lab"): partly}, 2, {})
     assert (found.usd, found.usd_month) == (None, None)
+
+
+def test_declared_work_that_advances_is_a_sign_of_life():
+    """Steps on the second of four idle days: two days without anything are left, and the day of the steps is shown."""
+    idle = use(IDLE, IDLE, IDLE, IDLE)
+    alive = replace(idle, worked=frozenset({LAST_S - 2 * DAY_S}))
+    assert orphans({("", "lab"): alive}, 3, {}) == ()
+    [found] = orphans({("", "lab"): alive}, 2, {})
+    assert (found.idle_d, found.last_use_s, found.measured) == (2, LAST_S - 2 * DAY_S, True)
+    assert found.progress_s == LAST_S - 2 * DAY_S
+
+
+def test_work_that_nobody_declares_makes_no_finding_bolder():
+    [known] = orphans({("", "lab"): replace(use(BUSY, IDLE, IDLE), worked=frozenset({LAST_S - 2 * DAY_S}))}, 2, {})
+    [missing] = orphans({("", "lab"): use(BUSY, IDLE, IDLE)}, 2, {})
+    assert (missing.progress_s, missing.idle_d) == (None, 2)
+    assert replace(known, progress_s=None) == missing
+
+
+@pytest.mark.parametrize("by", ["namespace", "cluster", "workload"])
+def test_a_namespace_whose_job_counts_checkpoints_is_not_forgotten(by):
+    """Two jobs with idle cards, one of which counted a checkpoint yesterday: only the other one is forgotten."""
+    rows = []
+    for back in range(20, 0, -1):
+        for name, work in (("quiet", None), ("saves", 1.0 if back == 1 else 0.0)):
+            owner = Owner("lab", f"Job/{name}", team="ml")
+            unit = None if work is None else "train_checkpoints_total"
+            idle = GpuSeconds(idle=float(DAY_S))
+            rows.append(CostRow(TODAY - back * DAY_S, owner, PRICE, idle, Measures(work=work), unit))
+    found = spending.orphans(history(rows), by, 14, {}, TODAY)
+    assert [one.name[-1] for one in found] == (["Job/quiet"] if by == "workload" else [])

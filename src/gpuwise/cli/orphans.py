@@ -74,4 +74,5 @@ def _last(one: Orphan) -> str:
 
 def _owner(one: Orphan) -> str:
     gone = f"; not known any more: {', '.join(one.gone)}" if one.gone else ""
-    return f"{one.owner or 'no owner is named'}; idle for {one.idle_d} days{gone}"
+    steps = f"; its work last advanced on {date(one.progress_s)}" if one.progress_s is not None else ""
+    return f"{one.owner or 'no owner is named'}; idle for {one.idle_d} days{steps}{gone}"

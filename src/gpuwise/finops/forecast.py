@@ -216,7 +216,7 @@ def _median(rows: Floats) -> Floats:
 
 def _forecast(values: Floats, unit: float, m: int, cycle: int, horizon: int, present: float) -> Forecast:
     scale = _Scale.of(values)
-    played = [_play(values, shift, scale, m, cycle, horizon) for shift in _shifts(m)]
+    played = _play(values, _shifts(m), scale, m, cycle, horizon)
     weights = _weights(played if m <= _SHORT else played[:1], m, horizon, positive=scale.offset is not None)
     means = [one.mean(weights) for one in played]
     error = np.concatenate([one.truth - mean for one, mean in zip(played, means, strict=True)])
@@ -265,27 +265,42 @@ class _Played:
         return np.where(total > _SMALLEST, found / np.maximum(total, _SMALLEST), np.nan)
 
 
-def _play(values: Floats, shift: int, scale: _Scale, m: int, cycle: int, horizon: int) -> _Played:
-    """Play the candidates on the values without the newest `shift` ones."""
-    kept = values[: len(values) - shift]
-    blocks = np.full(-(-len(kept) // m) * m, np.nan)
-    blocks[len(blocks) - len(kept) :] = scale.to(kept)
-    z = blocks.reshape(-1, m)
-    made = scale.back(_candidates(z, -(-horizon // m), cycle)[:, :, :horizon])
-    median = _median(made.reshape(len(made), -1)).reshape(made.shape[1:])
-    origins = made.shape[1]
-    ahead = np.full(len(blocks) + shift + horizon, np.nan)
-    ahead[len(blocks) - len(kept) : len(blocks) + shift] = values
-    truth = np.lib.stride_tricks.sliding_window_view(ahead, horizon)[m : len(blocks) + 1 : m]
-    age = np.arange(origins - 1, -1, -1, dtype=np.float64) + shift / m
-    return _Played(np.concatenate([made, median[None]]), truth, age, _level(z), float(np.nanstd(z)))
+def _play(values: Floats, shifts: Sequence[int], scale: _Scale, m: int, cycle: int, horizon: int) -> list[_Played]:
+    """Play the candidates on the values without the newest steps, once for each number of steps in `shifts`.
+
+    All are played at once: a series of 13 weeks has so few values that the calls would cost more than the work.
+    """
+    blocks = -(-len(values) // m)
+    ahead = np.full(blocks * m + horizon, np.nan)
+    ahead[blocks * m - len(values) : blocks * m] = values
+    scaled = np.full((len(shifts), blocks * m), np.nan)
+    for row, shift in enumerate(shifts):
+        scaled[row, shift:] = scale.to(ahead[: blocks * m - shift])
+    z = scaled.reshape(len(shifts), blocks, m)
+    made = scale.back(_candidates(z, -(-horizon // m), cycle)[..., :horizon])
+    made = np.concatenate([made, _median(made.reshape(len(made), -1)).reshape(made.shape[1:])[None]])
+    level = _level(z)
+    follows = np.lib.stride_tricks.sliding_window_view(ahead, horizon)
+    found = []
+    for row, shift in enumerate(shifts):
+        first = blocks - -(-(len(values) - shift) // m)  # a shift may leave no value in the first block
+        age = np.arange(blocks - first - 1, -1, -1, dtype=np.float64) + shift / m
+        truth = follows[np.arange(first + 1, blocks + 1) * m - shift]
+        found.append(_Played(made[:, row, first:], truth, age, level[row, first:], float(np.nanstd(z[row]))))
+    return found
 
 
 def _level(z: Floats) -> Floats:
-    """The mean of each block less that of the last blocks up to it; shape (blocks,)."""
+    """The mean of each block less that of the last blocks up to it; shape (rows, blocks)."""
     level = _row_mean(z)
-    around = np.concatenate([np.full(_USUAL - 1, np.nan), level])
-    found: Floats = np.nan_to_num(level - _row_mean(np.lib.stride_tricks.sliding_window_view(around, _USUAL)))
+    found: Floats = np.nan_to_num(level - _row_mean(_up_to(level[..., None], _USUAL)[..., 0, :]))
+    return found
+
+
+def _up_to(z: Floats, blocks: int) -> Floats:
+    """Each block with the ones before it, NaN before the first; shape (rows, blocks, m, `blocks`)."""
+    before = np.full((len(z), blocks - 1, z.shape[2]), np.nan)
+    found: Floats = np.lib.stride_tricks.sliding_window_view(np.concatenate([before, z], axis=1), blocks, axis=1)
     return found
 
 
@@ -293,26 +308,26 @@ def _candidates(z: Floats, ahead: int, cycle: int) -> Floats:
     """Simple forecasts after each block.
 
     Args:
-        z: scaled values, shape (blocks, m).
+        z: scaled values, shape (rows, blocks, m).
         ahead: number of blocks to forecast.
         cycle: blocks of the long season, or 0.
 
     Returns:
-        Shape (candidates, blocks, ahead x m).
+        Shape (candidates, rows, blocks, ahead x m).
     """
-    blocks, m = z.shape
-    level = _row_mean(z)[:, None]
+    rows, blocks, m = z.shape
+    level = _row_mean(z)[..., None]
     season = {a: _smooth(z, a) for a in _SEASONS}
     levels = {a: _smooth(level, a) for a in _SEASONS}
     short = [*season.values()]
     short += [levels[up] + season[a] - levels[a] for up, slower in _LEVELS for a in slower]
-    short += [np.stack([_median(z[max(0, at - n + 1) : at + 1]) for at in range(blocks)]) for n in _MEDIANS]
-    made = [np.tile(np.stack(short), (1, 1, ahead))]
+    short += [_median(_up_to(z, n).reshape(-1, n).T).reshape(z.shape) for n in _MEDIANS]
+    made = [np.tile(np.stack(short), (1, 1, 1, ahead))]
     if cycle:
         made.append(_long(z, level, ahead, cycle))
     found = np.concatenate(made)
-    carried = [found + _carried(z, found[:, :, :m], steps, kept, ahead * m) for steps, kept in _CARRIES]
-    flat = np.broadcast_to(np.stack([_last(z), level])[:, :, :], (2, blocks, ahead * m))
+    carried = [found + _carried(z, found[..., :m], steps, kept, ahead * m) for steps, kept in _CARRIES]
+    flat = np.broadcast_to(np.stack([_last(z), level]), (2, rows, blocks, ahead * m))
     return np.concatenate([found, *carried, flat])
 
 
@@ -323,15 +338,15 @@ def _row_mean(rows: Floats) -> Floats:
 
 
 def _decayed(rows: Floats, kept: float) -> Floats:
-    """Sums along the second axis in which each earlier term counts `kept` as much as the one after it.
+    """Sums along the last axis but one in which each earlier term counts `kept` as much as the one after it.
 
     scipy.signal.lfilter would do the same, but takes 2 s to import, and every command would wait for it.
     """
     found = np.empty_like(rows)
-    sums = np.zeros_like(rows[:, 0])
-    for at in range(rows.shape[1]):
-        sums = rows[:, at] + kept * sums
-        found[:, at] = sums
+    sums = np.zeros_like(rows[..., 0, :])
+    for at in range(rows.shape[-2]):
+        sums = rows[..., at, :] + kept * sums
+        found[..., at, :] = sums
     return found
 
 
@@ -346,40 +361,43 @@ def _smooth(rows: Floats, newest: float) -> Floats:
 
 
 def _long(z: Floats, level: Floats, ahead: int, cycle: int) -> Floats:
-    """The same block of earlier long seasons, as it was and with the level of today's; shape (6, blocks, ahead x m)."""
-    blocks, m = z.shape
-    made = np.full((len(_LONG), 3, blocks, ahead, m), np.nan)
+    """The same block of earlier long seasons, as it was and with the level of today's.
+
+    Its shape is (6, rows, blocks, ahead x m).
+    """
+    rows, blocks, m = z.shape
+    made = np.full((len(_LONG), 3, rows, blocks, ahead, m), np.nan)
     if blocks > cycle:
         for number, newest in enumerate(_LONG):
             same = np.full_like(z, np.nan)
             for phase in range(cycle):
-                same[phase::cycle] = _smooth(z[phase::cycle], newest)
+                same[:, phase::cycle] = _smooth(z[:, phase::cycle], newest)
             for step in range(1, ahead + 1):
                 at = np.arange(blocks) + step - cycle * (-(-step // cycle))
-                made[number, :, at >= 0, step - 1] = same[at[at >= 0]][:, None, :]
+                made[number, :, :, at >= 0, step - 1] = same[:, at[at >= 0]].swapaxes(0, 1)[:, None]
             change = np.full_like(level, np.nan)
-            change[cycle:] = level[cycle:] - _row_mean(same[:-cycle])[:, None]
-            made[number, 1] += _smooth(change, 0.5)[:, :, None]
-            made[number, 2] += _smooth(change, 0.25)[:, :, None]
-    return made.reshape(-1, blocks, ahead * m)
+            change[:, cycle:] = level[:, cycle:] - _row_mean(same[:, :-cycle])[..., None]
+            made[number, 1] += _smooth(change, 0.5)[..., None]
+            made[number, 2] += _smooth(change, 0.25)[..., None]
+    return made.reshape(-1, rows, blocks, ahead * m)
 
 
 def _carried(z: Floats, found: Floats, steps: int, kept: float, horizon: int) -> Floats:
     """The mean residual of the last steps of each block, which fades; newer steps count more."""
-    steps = min(steps, z.shape[1])
-    residual = z[None, 1:, -steps:] - found[:, :-1, -steps:]
+    steps = min(steps, z.shape[-1])
+    residual = z[None, :, 1:, -steps:] - found[:, :, :-1, -steps:]
     known = ~np.isnan(residual)
     newer = 0.8 ** np.arange(steps)[::-1]
-    total = (np.where(known, residual, 0.0) * newer).sum(axis=2)
-    last = np.zeros(found.shape[:2])
-    last[:, 1:] = total / np.maximum((known * newer).sum(axis=2), _SMALLEST)
-    return last[:, :, None] * kept ** np.arange(1, horizon + 1)
+    total = (np.where(known, residual, 0.0) * newer).sum(axis=-1)
+    last = np.zeros(found.shape[:-1])
+    last[:, :, 1:] = total / np.maximum((known * newer).sum(axis=-1), _SMALLEST)
+    return last[..., None] * kept ** np.arange(1, horizon + 1)
 
 
 def _last(z: Floats) -> Floats:
     """The last known value of each block, or the one before."""
-    found = z[:, -1:].copy()
-    return np.where(np.isnan(found), z[:, -2:-1], found)
+    found = z[..., -1:].copy()
+    return np.where(np.isnan(found), z[..., -2:-1], found)
 
 
 def _weights(played: Sequence[_Played], m: int, horizon: int, *, positive: bool) -> Floats:

@@ -1,30 +1,29 @@
-"""What an action has saved, measured: the daily cost of its workload after it against the same weekdays before it.
+"""What an action has saved, measured: the daily cost of its workload after it against the days before it.
 
-The days before are the counterfactual: each day after is compared with the mean of the same day of the week in the four
-weeks before. The interval is that of a sum of days whose deviations from those means are independent. Work that would
-have changed anyway, such as a job that ends by itself, is not told apart from a saving: the method is stated in the
-report. GPU time is priced as billed; that it became cash needs a node that goes.
+`counterfactual` says what the days after would have cost: as the same days of the week before, at the demand of each
+day where that was measured, and with the trend where it is plain. Work that would have changed anyway without a
+measured demand, such as a job that ends by itself, is not told apart from a saving: each saving states its method. GPU
+time is priced as billed; that it became cash needs a node that goes.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gpuwise.finops.counterfactual import LEAST_D, LONG_D, Demand, compare
 from gpuwise.finops.series import Calendar, Floats
+from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, ScaleTo
 from gpuwise.model.command import Intent, Outcome, OutcomeStatus
 from gpuwise.model.cost import CostSum
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.report import MeasuredSaving
 from gpuwise.model.usage import DAY_S
 
-BEFORE_D = 28
-_LEAST_D = 7
-_WEEK_D = 7
+BEFORE_D = LONG_D
 _MONTH_D = 730 / 24
-_Z = 1.645
-"""Half width of a 90 % interval, in standard deviations of a normal distribution."""
+_KNOWN = 0.95
+"""Share of a day's GPU time with known SM activity, from which the activity of the day is known."""
 _TAKEN_BACK = {OutcomeStatus.UNDONE: "undone", OutcomeStatus.REVERTED: "reverted"}
 
 
@@ -96,11 +95,14 @@ def measured(one: Applied, costs: Mapping[int, CostSum], calendar: Calendar) -> 
     why = ""
     if any(found.unpriced.capacity > 0 for found in costs.values()):
         why = "some of its time has no price"
-    elif int((~np.isnan(before)).sum()) < _LEAST_D:
-        why = f"fewer than {_LEAST_D} days before it are in the cost history"
+    elif int((~np.isnan(before)).sum()) < LEAST_D:
+        why = f"fewer than {LEAST_D} days before it are in the cost history"
     elif not days:
         why = "no whole day after it is in the cost history yet"
-    saved, width = (None, None) if why else _saved(before, after, shift=(first_s - start_s) // DAY_S)
+    found = None
+    if not why:
+        spans = (start_s, one.at_s // DAY_S * DAY_S), (first_s, end_s)
+        found = compare(before, after, _demand(one, costs, calendar, spans), gap_d=(first_s - start_s) // DAY_S)
     return MeasuredSaving(
         action=one.intent.command.id,
         workload=str(one.intent.command.workload),
@@ -108,11 +110,12 @@ def measured(one: Applied, costs: Mapping[int, CostSum], calendar: Calendar) -> 
         since_s=first_s,
         days=days,
         predicted_usd=predicted,
-        saved_usd=saved,
-        low_usd=None if saved is None or width is None else saved - width,
-        high_usd=None if saved is None or width is None else saved + width,
+        saved_usd=None if found is None else found.saved_usd,
+        low_usd=None if found is None else found.low_usd,
+        high_usd=None if found is None else found.high_usd,
         ended=one.ended,
-        why_none=why,
+        why_none=why if found is None else found.why_none,
+        method="" if found is None else found.method,
     )
 
 
@@ -130,21 +133,47 @@ def _part(usd: Floats, calendar: Calendar, start_s: int, end_s: int) -> Floats:
     return found
 
 
-def _saved(before: Floats, after: Floats, *, shift: int) -> tuple[float, float]:
-    """Dollars saved, and half the width of the interval."""
-    weekday = np.arange(len(before)) % _WEEK_D
-    whole = float(np.nanmean(before))
-    expected = np.full(_WEEK_D, whole)
-    for day in range(_WEEK_D):
-        same = before[weekday == day]
-        if (~np.isnan(same)).any():
-            expected[day] = np.nanmean(same)
-    residuals = before - expected[weekday]
-    known = residuals[~np.isnan(residuals)]
-    sigma = float(np.sqrt((known**2).sum() / max(1, len(known) - _WEEK_D))) if len(known) > _WEEK_D else whole
-    of_day = expected[(np.arange(len(after)) + shift) % _WEEK_D]
-    differences = of_day - after
-    counted = differences[~np.isnan(differences)]
-    # The means of the days before are estimates, too: with n days after and m before, n (1 + n / m) variances.
-    size = len(counted) * (1 + len(counted) / len(known))
-    return float(counted.sum()), _Z * sigma * math.sqrt(size)
+def _demand(
+    one: Applied, costs: Mapping[int, CostSum], calendar: Calendar, spans: tuple[tuple[int, int], tuple[int, int]]
+) -> Demand:
+    """The demand on a workload before and after an action: its requests, else its SM activity.
+
+    Args:
+        one: the action.
+        costs: daily cost of its workload, by midnight.
+        calendar: the days of the history.
+        spans: the days before and after, from one midnight to another.
+    """
+    change = one.intent.command.change
+    if isinstance(change, ScaleTo) and change.replicas == 0:
+        return Demand("requests", *_nothing(spans), "a stopped workload shows none")
+    known = [
+        ("requests", {day_s: found.measures.requests for day_s, found in costs.items()}),
+        ("SM activity", {day_s: _activity(found) for day_s, found in costs.items()}),
+    ]
+    # The same work has another activity on a part of a card.
+    for name, by_day in known if isinstance(change, ScaleTo | MoveToSpot | MoveToOnDemand) else known[:1]:
+        if any(amount is not None for amount in by_day.values()):
+            before, after = (_amounts(by_day, calendar, span) for span in spans)
+            return Demand(name, before, after)
+    return Demand("requests", *_nothing(spans), "not measured")
+
+
+def _activity(found: CostSum) -> float | None:
+    """GPU-seconds of a day weighted by SM activity; None unless nearly all of the day is known."""
+    seen, active = found.measures.sm_known_s, found.measures.sm_s
+    return active if seen is not None and seen >= _KNOWN * found.time.capacity else None
+
+
+def _amounts(by_day: Mapping[int, float | None], calendar: Calendar, span: tuple[int, int]) -> Floats:
+    amounts = calendar.series({})
+    amounts[:] = np.nan
+    for day_s, amount in by_day.items():
+        if amount is not None and (place := calendar.at(day_s)) is not None:
+            amounts[place] = amount
+    return _part(amounts, calendar, *span)
+
+
+def _nothing(spans: tuple[tuple[int, int], tuple[int, int]]) -> tuple[Floats, Floats]:
+    before, after = (np.full(max(0, (end_s - start_s) // DAY_S), np.nan) for start_s, end_s in spans)
+    return before, after

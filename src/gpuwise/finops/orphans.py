@@ -1,7 +1,9 @@
 """What has been forgotten: workloads, namespaces or clusters that have GPUs and have not used them for days.
 
 A day counts as idle only if all of its GPU time was measured, and idle by every signal: GPU time that nobody measured
-may have been used. So an experiment that nobody stops is found, and an exporter that fails finds none.
+may have been used. So an experiment that nobody stops is found, and an exporter that fails finds none. A day on which
+declared work advanced is no idle day, whatever the signals say: who commits steps or checkpoints is alive. Work that
+nobody declares is not known to stand still, so its absence finds nothing more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,6 +29,7 @@ class Orphan:
         idle_d: complete days without use, until the last one.
         last_use_s: midnight of the last day that had use, or time that was not measured; None if the history has none.
         measured: whether the day of `last_use_s` is known to have use; else it was not measured.
+        progress_s: midnight of the last day on which its declared work advanced; None if none is known.
         first_day_s: midnight of its first day in the history.
         gpus: mean number of GPUs in the idle days.
         usd: what the idle days cost; None if a part of them has no price.
@@ -39,6 +42,7 @@ class Orphan:
     idle_d: int
     last_use_s: int | None
     measured: bool
+    progress_s: int | None
     first_day_s: int
     gpus: float
     usd: float | None
@@ -53,11 +57,13 @@ class Use:
         days: its sums by midnight, of complete days.
         last_day_s: midnight of the last complete day of its cluster.
         owners: names of its owners by key, such as {"team": {"ml"}}.
+        worked: midnights of the days on which declared work of it advanced.
     """
 
     days: Mapping[int, CostSum]
     last_day_s: int
     owners: Mapping[str, frozenset[str]]
+    worked: frozenset[int] = frozenset()
 
 
 def orphans(
@@ -78,7 +84,7 @@ def orphans(
 def _orphan(name: tuple[str, ...], use: Use, known: Mapping[str, Iterable[str]]) -> Orphan | None:
     idle = []
     for day_s in range(use.last_day_s, min(use.days, default=use.last_day_s + DAY_S) - DAY_S, -DAY_S):
-        if day_s not in use.days or not _is_idle(use.days[day_s].time):
+        if day_s not in use.days or day_s in use.worked or not _is_idle(use.days[day_s].time):
             break
         idle.append(use.days[day_s])
     if not idle:
@@ -86,7 +92,7 @@ def _orphan(name: tuple[str, ...], use: Use, known: Mapping[str, Iterable[str]])
     seconds = sum(one.time.capacity for one in idle)
     priced = not any(one.unpriced.capacity for one in idle)
     usd = sum(one.usd.capacity for one in idle) if priced else None
-    other = [day_s for day_s, one in use.days.items() if not _is_idle(one.time)]
+    other = [day_s for day_s, one in use.days.items() if day_s in use.worked or not _is_idle(one.time)]
     last = max(other, default=None)
     named = [f"{key} {value}" for key, values in use.owners.items() for value in sorted(values)]
     return Orphan(
@@ -100,7 +106,8 @@ def _orphan(name: tuple[str, ...], use: Use, known: Mapping[str, Iterable[str]])
         ),
         idle_d=len(idle),
         last_use_s=last,
-        measured=last is not None and use.days[last].time.unknown == 0.0,
+        measured=last is not None and (last in use.worked or use.days[last].time.unknown == 0.0),
+        progress_s=max(use.worked, default=None),
         first_day_s=min(use.days),
         gpus=seconds / (len(idle) * DAY_S),
         usd=usd,

@@ -129,6 +129,15 @@ class SqlCostHistory:
                     measures=Measures(*found[at + 3 * wide :]),
                 )
 
+    def worked(self, since_s: int, until_s: int) -> list[tuple[str, str | None, str | None, int]]:
+        """See the port."""
+        keys = rows.c.cluster, rows.c.key_namespace, rows.c.key_workload, rows.c.day_s
+        asked = (
+            select(*keys).where(*self._between(rows, since_s, until_s), rows.c.work > 0.0).distinct().order_by(*keys)
+        )
+        with self._database.reading() as db:
+            return [(cluster, namespace, workload, day_s) for cluster, namespace, workload, day_s in db.execute(asked)]
+
     def rows(self, since_s: int, until_s: int) -> Iterator[CostRow]:
         """See the port."""
         asked = (

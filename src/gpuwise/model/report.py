@@ -278,7 +278,7 @@ class CostAnomaly:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSaving:
-    """What an action has saved, by the cost of its workload after it against the same days of the week before it.
+    """What an action has saved, by the cost of its workload after it against that of the days before it.
 
     Attributes:
         action: id of the action.
@@ -287,11 +287,12 @@ class MeasuredSaving:
         since_s: midnight of the first whole day after it.
         days: whole days that were measured since then, until it was taken back or another action followed.
         predicted_usd: what its recommendation said for these days; None without a recommendation.
-        saved_usd: cost that these days would have had by the days before, less the cost that they had; below 0 if the
+        saved_usd: cost that these days would have had without the action, less the cost that they had; below 0 if the
             workload cost more. None if it cannot be measured.
         low_usd, high_usd: its 90 % interval.
         ended: why no later day counts: "undone", "reverted", "followed by a-..."; "" if it still counts.
         why_none: why it cannot be measured, "" if it can.
+        method: what the days after were compared with, and why a demand is not in it; "" if they were not.
     """
 
     action: str
@@ -305,6 +306,7 @@ class MeasuredSaving:
     high_usd: float | None
     ended: str = ""
     why_none: str = ""
+    method: str = ""
 
 
 class WasteClass(StrEnum):

@@ -58,7 +58,7 @@ def cause(one: CostAnomaly) -> str:
 
 
 def measured_remark(one: MeasuredSaving) -> str:
-    """Why a saving is not measured, why it ended, or how it compares with the prediction; "" if as predicted."""
+    """Why a saving is not measured, why it ended, how it compares with the prediction, and what adjusted it."""
     parts = [part for part in (one.why_none, one.ended) if part]
     if one.saved_usd is not None and one.low_usd is not None and one.high_usd is not None:
         if one.high_usd < 0:
@@ -67,6 +67,7 @@ def measured_remark(one: MeasuredSaving) -> str:
             parts.append("less than predicted")
         elif one.predicted_usd and one.low_usd > one.predicted_usd:
             parts.append("more than predicted")
+        parts += [text for text in ("at the demand", "with the trend") if text in one.method]
     return "; ".join(parts)
 
 

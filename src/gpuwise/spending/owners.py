@@ -84,8 +84,16 @@ def orphans(
         for key, value in zip(_OWNERS, one.keys[len(keys) : -1], strict=True):
             if value is not None and int(one.keys[-1] or 0) >= since.get(name[0], now_s):
                 owners[name][key].add(str(value))
+    worked: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
+    for *place, day_s in history.worked(first_s, now_s):
+        worked[_named(place[: len(keys)])].add(day_s)
     uses = {
-        name: Use(of_day, max(closed[name[0]]), {key: frozenset(names) for key, names in owners[name].items()})
+        name: Use(
+            of_day,
+            max(closed[name[0]]),
+            {key: frozenset(names) for key, names in owners[name].items()},
+            frozenset(worked[name]),
+        )
         for name, of_day in days.items()
     }
     return find_orphans(uses, least_d, known)

@@ -38,6 +38,15 @@ class CostHistory(Protocol):
         """
         ...
 
+    def worked(self, since_s: int, until_s: int) -> Iterable[tuple[str, str | None, str | None, int]]:
+        """The workloads whose declared work advanced on a day: cluster, namespace, "Kind/name" and the day's midnight.
+
+        Args:
+            since_s: midnight of the first day, epoch seconds.
+            until_s: midnight after the last one.
+        """
+        ...
+
     def rows(self, since_s: int, until_s: int) -> Iterable[CostRow]:
         """The rows of the days between two times, oldest day first."""
         ...
