@@ -444,9 +444,15 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
         # The keys of a policy file are those of the section.
         shown_where = where.removeprefix(_POLICY) if origin == str(tree.get("policy_file")) else where
         message = first["msg"].removeprefix("Value error, ")
-        hint = f"give it {_wanted(key)}" if where == key else f"docs/{_page(key)} describes {key}"
+        hint = f"give it {_wanted(key)}" if where == key else f"docs/{_page(key)} describes {key}{_form(key)}"
         if first["type"] == "unexpected_keyword_argument":
             raise InputError(f"{origin}: unknown key {shown_where}", hint=hint) from error
+        if first["type"] == "value_error" and not isinstance(first["input"], str):  # it says what is wrong, and where
+            raise InputError(
+                f"{origin}: {shown_where}: {message}", hint=f"docs/{_page(key)} describes {key}"
+            ) from error
+        if first["type"] == "dataclass_type":
+            message = "it must be a table"
         raise InputError(
             f"{origin}: {shown_where} is {shown}: {message[:1].lower()}{message[1:]}", hint=hint
         ) from error
@@ -495,11 +501,21 @@ def expanded(path: Path, key: str) -> Path:
         raise InputError(problem, hint="write the full path") from error
 
 
+def _form(key: str) -> str:
+    """How a table of tables is written, "" for another key."""
+    kind = _kinds().get(key)
+    inner = typing.get_args(kind)[-1] if typing.get_origin(kind) in (Mapping, dict) else None
+    if not dataclasses.is_dataclass(inner):
+        return ""
+    names = ", ".join(f"{name}: VALUE" for name in _fields(typing.cast("type", inner)))
+    return f"; in the file: {key}: {{NAME: {{{names}}}}}"
+
+
 def _wanted(key: str) -> str:
     kind: Any = Config
     for name in key.split("."):
         kind = _fields(kind)[name]
-    if typing.get_origin(kind) is types.UnionType:
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     if typing.get_origin(kind) is Literal:
         return " or ".join(typing.get_args(kind))
