@@ -62,6 +62,35 @@ BAD_FILES = {
         "policy: {mode: yes please}",
         "policy.mode is 'yes please'.*off or recommend or approve",
     ),
+    "two budgets of one name": (
+        "finops: {budgets: [{name: a, usd: 1, value: x}, {name: a, usd: 2, value: y}]}",
+        "finops.budgets: two budgets have the name 'a': give each a name of its own",
+    ),
+    "a value without an amount": (
+        "finops: {values: [{value: chat}]}",
+        "finops.values.0: the value of 'chat' has no amount: give it usd_per_unit or usd_month",
+    ),
+    "no required tag": ("finops: {required_tags: {}}", "finops.required_tags: no tag is required.*name one"),
+    "an infinite threshold": (
+        "finops: {budgets: [{name: a, usd: 1, alert_at: [.inf]}]}",
+        "finops.budgets.0.alert_at.0 is inf: input should be a finite number",
+    ),
+    "a threshold that is no number": (
+        "finops: {budgets: [{name: a, usd: 1, alert_at: [.nan]}]}",
+        "finops.budgets.0.alert_at.0 is nan: input should be a finite number",
+    ),
+    "a cost of the tool that is none": (
+        "finops: {tool_usd_month: some}",
+        "finops.tool_usd_month is 'some'.*a value of type float",
+    ),
+    "a price of a model that is no table": (
+        "finops: {api_prices: {gpt: 5}}",
+        "finops.api_prices.gpt is 5: it must be a table.*{NAME: {input_usd: VALUE, output_usd: VALUE}}",
+    ),
+    "half a price of a model": (
+        "finops: {api_prices: {gpt: {input_usd: 1}}}",
+        "finops.api_prices.gpt.output_usd.*field required.*{NAME: {input_usd: VALUE, output_usd: VALUE}}",
+    ),
     "a number that is none": ("observe: {step_s: often}", "observe.step_s is 'often'.*a value of type int"),
     "a value for a section": ("policy: enforce", "policy is a section, not a value; set its keys: mode"),
     "a list": ("- a", "is not a mapping"),

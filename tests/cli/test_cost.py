@@ -168,6 +168,28 @@ def test_without_a_history_it_says_what_to_do(tmp_path, command):
     assert "run `gpuwise scan`" in found.stderr
 
 
+def test_a_month_that_is_not_in_the_history_is_no_spend_of_0(ledger, tmp_path):
+    """The history ends in November; in December nothing is recorded yet, and no step can be ruled out."""
+    config = tmp_path / "gpuwise.yaml"
+    config.write_text(BUDGETS)
+    later = "--now", str(NOW_S + 40 * DAY_S), "--config", str(config)
+    table = ran("budget", "--ledger", str(ledger), *later, home=tmp_path).stdout
+    assert table.count("none recorded") == 2
+    assert "$0" not in table
+    found = ran("anomalies", "--ledger", str(ledger), *later, home=tmp_path)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "has no complete day of the last 28; run `gpuwise scan`" in found.stderr
+
+
+def test_a_history_too_short_for_steps_is_said(tmp_path):
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as opened:
+        known = [TODAY - back * DAY_S for back in range(5, 0, -1)]
+        days = [CostDay(day_s, day_s, day_s + DAY_S, closed=True) for day_s in known]
+        opened.costs().record(days, [row(day_s, 1.0) for day_s in known])
+    found = asked("anomalies", tmp_path / "ledger.db", tmp_path)
+    assert "the cost history has 5 complete days; steps are found from 14 on" in found.stderr
+
+
 def test_a_cluster_that_stopped_is_said(tmp_path):
     path, known = tmp_path / "ledger.db", [TODAY - back * DAY_S for back in range(20, 0, -1)]
     for uid, days in (("uid-1", known), ("uid-2", known[:-3])):

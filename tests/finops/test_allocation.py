@@ -46,6 +46,32 @@ def test_lines_sum_to_the_total_to_the_cent_and_spreading_changes_no_sum(found, 
     assert plain.total.cents is None or abs(plain.total.cents - exact) <= 0.5 + 1e-6
 
 
+cents = st.floats(0, 0.2, allow_subnormal=False)
+parts = st.lists(st.tuples(cents, st.just(0.0) | st.floats(1e-6, 1)), min_size=1, max_size=12)
+
+
+@given(parts, st.integers(1, 12))
+def test_idle_dollars_do_not_depend_on_the_key_and_are_no_more_than_a_line(found, groups):
+    """Small amounts by many keys, and the same by fewer: one total, whose lines sum to it, each within its line."""
+
+    def sums_by(number):
+        grouped = {}
+        for index, (usd, share) in enumerate(found):
+            idle, used = usd * share, usd * (1 - share)
+            known = grouped.get(index % number, GpuSeconds())
+            grouped[index % number] = known + GpuSeconds(used=used, idle=idle)
+        return [CostSum((f"t-{key}",), usd, usd) for key, usd in grouped.items()]
+
+    fine, coarse = (allocation(sums_by(number), ("team",)) for number in (len(found), groups))
+    exact = sum(usd * share * 100 for usd, share in found)
+    for one in (fine, coarse):
+        assert all(line.idle_cents <= line.cents for line in one.lines)
+        assert sum(line.idle_cents for line in one.lines) == (one.total.idle_cents or 0)
+    if abs(exact % 1 - 0.5) > 1e-6:
+        assert fine.total.idle_cents == coarse.total.idle_cents
+        assert (fine.total.idle_cents or 0) == round(exact)
+
+
 def of(team, usd, *, nobody=False, **time):
     seconds = GpuSeconds(**{name: hours * 3600 for name, hours in time.items()})
     money = GpuSeconds(**{name: hours * usd for name, hours in time.items()}) if usd is not None else GpuSeconds()

@@ -11,6 +11,7 @@ from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import ledger_only, now
 from gpuwise.config import Config
+from gpuwise.finops.anomaly import LEAST_DAYS
 from gpuwise.model.codec import to_json
 from gpuwise.model.cost import KEYS
 from gpuwise.model.errors import InputError
@@ -33,8 +34,14 @@ def anomalies(config: Config, by: str, days: int, now_s: int | None, form: str) 
     """Find lasting steps in the daily cost of teams or others, and their cause."""
     at_s = now_s or int(time.time())
     with cost_history(config) as history:
-        if not any(day.closed for day in history.days(0, at_s)):
+        whole = {day.day_s for day in history.days(0, at_s) if day.closed}
+        if not whole:
             raise InputError("the cost history has no complete day", hint=SCAN)
+        if max(whole) < at_s - days * DAY_S:
+            raise InputError(f"the cost history has no complete day of the last {days}", hint=SCAN)
+        if len(whole) < LEAST_DAYS:
+            problem = f"the cost history has {len(whole)} complete days; steps are found from {LEAST_DAYS} on"
+            raise InputError(problem, hint=SCAN)
         found = find(history, by, at_s - days * DAY_S, at_s)
     if form == "json":
         show.print_raw(to_json(found, indent=2))

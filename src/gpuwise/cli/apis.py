@@ -15,7 +15,9 @@ from gpuwise.config import Config
 from gpuwise.finops.apis import BY, ApiLine, api_costs
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
+from gpuwise.model.usage import DAY_S
 from gpuwise.report import wording as written
+from gpuwise.report.spending_wording import date
 from gpuwise.wiring import gateway_use
 
 
@@ -31,16 +33,27 @@ def apis(config: Config, by: str, window: str, now_s: int | None, form: str) -> 
     asked = days_of(window, at_s)
     if asked.start_s >= at_s:
         raise InputError(f"{asked.name} is in the future", hint=f"write {HELP}")
-    uses = gateway_use(config).read(asked.start_s, min(asked.end_s, at_s))
+    gateway, end_s = gateway_use(config), min(asked.end_s, at_s)
+    uses = gateway.read(asked.start_s, end_s)
     found = api_costs(uses, (by,), config.finops.api_prices)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
-    elif not found:
-        show.put(Text(f"No gateway has counted any use of external models in {asked.name}.", "bold"))
-    else:
+        return
+    if found:
         columns = (Column("USD", right=True), Column("Tokens", right=True), Column("Note"))
         rows = [Row(one.keys[0] or f"no {by}", (_usd(one), f"{one.tokens:,.0f}", _note(one))) for one in found]
         show.put(listing(f"External model APIs by {by}, {asked.name}", columns, rows, width=out.width))
+    else:
+        show.put(Text(f"No gateway has counted any use of external models in {asked.name}.", "bold"))
+    show.put(Text(_known(gateway.days(asked.start_s, end_s), -(-(end_s - asked.start_s) // DAY_S))))
+
+
+def _known(days: tuple[int, ...], asked: int) -> str:
+    """Which days the server has data for: a day without any is not known to be without use."""
+    if not days:
+        return f"Prometheus has no metrics of a gateway on any of the {asked} days: that is not known to be no use."
+    part = "each day" if len(days) == asked else f"{len(days)} of {asked} days"
+    return f"Prometheus has metrics of a gateway on {part}, from {date(days[0])} to {date(days[-1])}."
 
 
 def _usd(one: ApiLine) -> str:

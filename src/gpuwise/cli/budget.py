@@ -13,6 +13,7 @@ from gpuwise.cli.options import ledger_only, now
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
+from gpuwise.model.moment import month_of
 from gpuwise.model.report import BudgetStatus
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import budget_state, budget_subject
@@ -38,12 +39,12 @@ def budget(context: click.Context, config: Config, now_s: int | None, form: str)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
     else:
-        _table(found)
+        _table(found, month_of(at_s)[1])
     if any(one.state in ("over", "breach") for one in found):
         context.exit(2)
 
 
-def _table(found: tuple[BudgetStatus, ...]) -> None:
+def _table(found: tuple[BudgetStatus, ...], month_s: int) -> None:
     columns = (
         Column("Budget", right=True),
         Column("Spent", right=True),
@@ -53,7 +54,7 @@ def _table(found: tuple[BudgetStatus, ...]) -> None:
     rows = [
         Row(
             f"{one.name}: {budget_subject(one)}, {one.month}",
-            (written.usd(one.usd), written.usd(one.actual_usd), _forecast(one), budget_state(one)),
+            (written.usd(one.usd), _spent(one, month_s), _forecast(one), budget_state(one)),
             tuple(f"gpuwise explain {name}" for name in one.remedies[:3]),
         )
         for one in found
@@ -63,6 +64,11 @@ def _table(found: tuple[BudgetStatus, ...]) -> None:
     for one in unpriced:
         hours = written.gpu_hours(one.unpriced_gpu_h)
         show.put(Text(f"{one.name}: {hours} have no price and are not part of the dollars.", "yellow"))
+
+
+def _spent(one: BudgetStatus, month_s: int) -> str:
+    """What was spent since a midnight; of a month of which nothing is in the history, that is not $0."""
+    return "none recorded" if one.until_s <= month_s else written.usd(one.actual_usd)
 
 
 def _forecast(one: BudgetStatus) -> str:

@@ -1,5 +1,6 @@
 """`gpuwise report`: the weekly report, and its delivery."""
 
+import json
 import re
 import shlex
 import time
@@ -21,7 +22,7 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.delivery.deliver import Result, deliver, failure, wanted
 from gpuwise.delivery.pdf import installed, write_pdf
-from gpuwise.finops.combined import combined
+from gpuwise.finops.combined import LATER, combined
 from gpuwise.model.codec import from_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
@@ -166,7 +167,7 @@ def _of_cluster(
 
 def _combined(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger | None]:
     """Combine reports from files; also return the ledger that knows what was sent, if anything is to be."""
-    found = combined([_read(path) for path in asked.files])
+    found = combined([_read(path) for path in asked.files], [_lacking(path) for path in asked.files])
     if not asked.send:
         return found, None
     _check_ended(found.week or "", found.end_s, asked.now_s or int(time.time()), ZoneInfo(found.time_zone))
@@ -181,6 +182,12 @@ def _read(path: Path) -> WeeklyReport:
         raise InputError(f"--combine: cannot read {path}: {error}", hint=hint) from error
     except ValueError as error:
         raise InputError(f"--combine: {path} is not a report of this version", hint=hint) from error
+
+
+def _lacking(path: Path) -> list[str]:
+    """The parts of a report that its file does not have, because an older version wrote it."""
+    known = json.loads(path.read_text(encoding="utf-8"))
+    return [name for key, name in LATER.items() if key not in known]
 
 
 def _check_ended(name: str, end_s: int, at_s: int, zone: ZoneInfo) -> None:

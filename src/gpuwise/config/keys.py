@@ -42,12 +42,22 @@ def fields(settings: type) -> dict[str, Any]:
     return typing.get_type_hints(settings)
 
 
+def form(key: str) -> str:
+    """Say how a table of tables is written, for the hint of an error; "" for another key."""
+    kind = kinds().get(key)
+    inner = typing.get_args(kind)[-1] if typing.get_origin(kind) in (Mapping, dict) else None
+    if not dataclasses.is_dataclass(inner):
+        return ""
+    names = ", ".join(f"{name}: VALUE" for name in fields(typing.cast("type", inner)))
+    return f"; in the file: {key}: {{NAME: {{{names}}}}}"
+
+
 def wanted(key: str) -> str:
     """Say what the value of a key may be, for the hint of an error."""
     kind: Any = Config
     for name in key.split("."):
         kind = fields(kind)[name]
-    if typing.get_origin(kind) is types.UnionType:
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     if typing.get_origin(kind) is Literal:
         return " or ".join(typing.get_args(kind))

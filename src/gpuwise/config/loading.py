@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gpuwise.config.home import expanded
-from gpuwise.config.keys import POLICY, fields, kinds, nearest, variable, wanted
+from gpuwise.config.keys import POLICY, fields, form, kinds, nearest, variable, wanted
 from gpuwise.config.sections import Config
 from gpuwise.config.text import parsed
 from gpuwise.decide.settings import DecideSettings
@@ -124,21 +124,27 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
     try:
         return TypeAdapter(Config).validate_python(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = next(
-            (k for k in origins if ".".join(map(str, first["loc"])).startswith(k)), ".".join(map(str, first["loc"]))
-        )
-        shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
-        where, origin = ".".join(map(str, first["loc"])), origins.get(key, "the configuration")
-        # The keys of a policy file are those of the section.
-        shown_where = where.removeprefix(POLICY) if origin == str(tree.get("policy_file")) else where
-        message = first["msg"].removeprefix("Value error, ")
-        hint = f"give it {wanted(key)}" if where == key else f"docs/{_page(key)} describes {key}"
-        if first["type"] == "unexpected_keyword_argument":
-            raise InputError(f"{origin}: unknown key {shown_where}", hint=hint) from error
-        raise InputError(
-            f"{origin}: {shown_where} is {shown}: {message[:1].lower()}{message[1:]}", hint=hint
-        ) from error
+        raise _first_problem(error, tree, origins) from error
+
+
+def _first_problem(error: ValidationError, tree: dict[str, Any], origins: Mapping[str, str]) -> InputError:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    key = next((one for one in origins if where.startswith(one)), where)
+    origin = origins.get(key, "the configuration")
+    # The keys of a policy file are those of the section.
+    shown_where = where.removeprefix(POLICY) if origin == str(tree.get("policy_file")) else where
+    page = f"docs/{_page(key)} describes {key}"
+    hint = f"give it {wanted(key)}" if where == key else f"{page}{form(key)}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "unexpected_keyword_argument":
+        return InputError(f"{origin}: unknown key {shown_where}", hint=hint)
+    if first["type"] == "value_error" and not isinstance(first["input"], str):  # it says what is wrong, and where
+        return InputError(f"{origin}: {shown_where}: {message}", hint=page)
+    if first["type"] == "dataclass_type":
+        message = "it must be a table"
+    shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
+    return InputError(f"{origin}: {shown_where} is {shown}: {message[:1].lower()}{message[1:]}", hint=hint)
 
 
 def _page(key: str) -> str:

@@ -4,6 +4,7 @@ Money is rounded once, by the largest remainder (Hare quota): each line is round
 are left go to the lines with the largest remainders. So the printed lines sum to the printed total.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -73,19 +74,24 @@ class Allocation:
     missing: str = ""
 
 
-def rounded(amounts: Sequence[float], total: float | None = None) -> list[int]:
+def rounded(amounts: Sequence[float], total: float | None = None, most: Sequence[int] | None = None) -> list[int]:
     """Amounts in whole units that sum to the rounded total.
 
     Args:
         amounts: not negative.
-        total: their sum, None to add them up.
+        total: their sum, None to add them up: exactly, so that it does not depend on how they are grouped.
+        most: no result is larger than these, which are results for amounts that are each at least as large.
     """
-    whole = [int(amount) for amount in amounts]
-    left = round(sum(amounts) if total is None else total) - sum(whole)
+    limits = [math.inf] * len(amounts) if most is None else most
+    whole = [min(int(amount), limit) for amount, limit in zip(amounts, limits, strict=True)]
+    left = round(math.fsum(amounts) if total is None else total) - sum(whole)
     order = sorted(range(len(amounts)), key=lambda at: (whole[at] - amounts[at], at))
-    for at in order[: max(0, left)]:
-        whole[at] += 1
-    return whole
+    while left > 0 and any(whole[at] < limits[at] for at in order):
+        for at in order:
+            if left > 0 and whole[at] < limits[at]:
+                whole[at] += 1
+                left -= 1
+    return [int(one) for one in whole]
 
 
 def allocation(
@@ -102,7 +108,7 @@ def allocation(
     """
     parts = [part for found in sums for part in _parts(found) if part.time.capacity > 0.0]
     cents = rounded([part.usd.capacity * 100.0 for part in parts])
-    idle = rounded([part.usd.idle * 100.0 for part in parts])
+    idle = rounded([part.usd.idle * 100.0 for part in parts], most=cents)
     lines = [_line(part, *money) for part, *money in zip(parts, cents, idle, strict=True)]
     if spread is not Spread.NONE:
         lines = _spread(lines, spread)
@@ -144,7 +150,7 @@ def _line(part: _Part, cents: int, idle: int) -> CostLine:
         unknown_gpu_h=part.time.unknown / HOUR_S,
         unpriced_gpu_h=unpriced,
         cents=cents if priced else None,
-        idle_cents=min(cents, idle) if priced else None,
+        idle_cents=idle if priced else None,
         shared_gpu_h=(of.shared_s or 0.0) / HOUR_S,
         by_use_gpu_h=(of.by_use_s or 0.0) / HOUR_S,
         shift_gpu_h=(of.shift_s or 0.0) / HOUR_S,

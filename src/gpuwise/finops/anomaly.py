@@ -128,7 +128,7 @@ _LEVEL_ERROR = 1.5 * 1.2533
 _MAD = 1.4826
 # One day counts at most this much, so that a single outlier is no step.
 _ONE_DAY = 3.0
-_LEAST_DAYS, _REFERENCE_DAYS, _AFTER_A_STEP = 14, 28, 7
+LEAST_DAYS, _REFERENCE_DAYS, _AFTER_A_STEP = 14, 28, 7
 # A smaller shift is more often a level learnt from few days than a step.
 _LEAST_SHIFT = 2.0
 # Costs that hardly vary still vary by rounding and by the hour at which a node came.
@@ -167,8 +167,8 @@ def steps(history: Floats, *, season: int = 7) -> tuple[Step, ...] | TooShort:
         The steps; empty if there are none; `TooShort` if fewer than 14 days are known.
     """
     days = np.flatnonzero(~np.isnan(history))
-    if len(days) < _LEAST_DAYS:
-        return TooShort(f"{len(days)} days are known; steps are found from {_LEAST_DAYS} on")
+    if len(days) < LEAST_DAYS:
+        return TooShort(f"{len(days)} days are known; steps are found from {LEAST_DAYS} on")
     values = history[days]
     scaled = np.log(values) if values.min() > 0 else values
     plain = scaled - _pattern(scaled, days, season)
@@ -205,7 +205,7 @@ def _deviation(plain: Floats, *, logarithmic: bool) -> float:
 def _changes(plain: list[float], sigma: float) -> list[tuple[int, int]]:
     """Start of each new level, and when it was certain."""
     found: list[tuple[int, int]] = []
-    start, at = 0, _LEAST_DAYS
+    start, at = 0, LEAST_DAYS
     up = down = 0.0
     rise = fall = at
     level = slack = 0.0

@@ -28,14 +28,28 @@ from gpuwise.model.report import (
 from gpuwise.model.use import Activity, HoursOfWeek
 
 T = TypeVar("T")
+LATER = {
+    "obstacles": "obstacles",
+    "applied_usd_month": "applied savings",
+    "trend": "trend",
+    "budgets": "budgets",
+    "anomalies": "lasting changes",
+    "measured": "measured savings",
+    "waste": "classes of waste",
+    "cash_usd_month": "cash saving",
+    "hours": "hours of the week",
+    "activity": "activity of GPUs",
+}
+"""Parts of a report that older versions do not write, by their key in the file, for people."""
 _CLASSES = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
 
 
-def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
+def combined(reports: Sequence[WeeklyReport], lacking: Sequence[Sequence[str]] = ()) -> WeeklyReport:
     """Combine the reports of several clusters in one week.
 
     Args:
         reports: one of each cluster, of the same days and the same selection.
+        lacking: names of what each of them lacks, because an older version wrote it.
 
     Raises:
         InputError: they are of different days or selections, or two are of one cluster.
@@ -50,7 +64,8 @@ def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"two reports are of cluster {twice!r}", hint="give each cluster a cluster_name of its own")
-    parts = [_named(one) for one in reports]
+    lacked = dict(zip(names, lacking, strict=True)) if lacking else {}
+    parts = [_named(one, lacked.get(one.cluster, ())) for one in reports]
     return replace(
         first,
         generated_s=max(one.generated_s for one in parts),
@@ -103,8 +118,11 @@ def _total(items: Sequence[object], name: str) -> float:
     return float(sum(getattr(one, name) for one in items))
 
 
-def _named(one: WeeklyReport) -> WeeklyReport:
-    """The report with the name of its cluster in front of its workloads and remarks."""
+def _named(one: WeeklyReport, lacking: Sequence[str]) -> WeeklyReport:
+    """The report with the name of its cluster in front of its workloads and remarks, and a remark on what it lacks."""
+    remarks = list(one.quality.notes)
+    if lacking:
+        remarks.append(f"an older version wrote this report; sums and lists are without its {', '.join(lacking)}")
 
     def ref(of: WorkloadRef) -> WorkloadRef:
         return replace(of, namespace=f"{one.cluster}/{of.namespace}" if of.namespace else one.cluster)
@@ -121,7 +139,7 @@ def _named(one: WeeklyReport) -> WeeklyReport:
         blockers=tuple(replace(item, workload=ref(item.workload)) for item in one.blockers),
         actions=tuple(action(of) for of in one.actions),
         measured=tuple(replace(item, workload=f"{one.cluster}/{item.workload}") for item in one.measured),
-        quality=replace(one.quality, notes=tuple(f"{one.cluster}: {note}" for note in one.quality.notes)),
+        quality=replace(one.quality, notes=tuple(f"{one.cluster}: {note}" for note in remarks)),
     )
 
 

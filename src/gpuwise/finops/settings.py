@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gpuwise.finops.apis import TokenPrice
 from gpuwise.finops.energy import Factors
@@ -36,8 +36,17 @@ class Budget:
     value: str = ""
     """The team, project, ... that it is for; not used for "fleet" and "unallocated"."""
 
-    alert_at: tuple[Annotated[float, Field(gt=0)], ...] = (0.8, 1.0)
+    alert_at: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (0.8, 1.0)
     """Shares of the budget that are reported when the cost has reached them; 1.0 is all of it."""
+
+
+def _named_once(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    """Check that no two budgets have one name: messages, metrics and alerts would mix them up."""
+    names = [one.name for one in budgets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two budgets have the name {twice!r}: give each a name of its own")
+    return budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,20 @@ class UnitValue:
     """Dollars per month, whatever the units."""
 
 
+def _with_amount(one: UnitValue) -> UnitValue:
+    """Check that a value is worth something: without an amount it would be ignored without a word."""
+    if one.usd_per_unit is None and one.usd_month is None:
+        raise ValueError(f"the value of {one.value!r} has no amount: give it usd_per_unit or usd_month")
+    return one
+
+
+def _some_tags(required: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    """Check that a tag is required: all GPU time has no tags at all."""
+    if not required:
+        raise ValueError("no tag is required, so nothing could be covered: name one, as {team: []}, or leave it out")
+    return required
+
+
 @dataclass(frozen=True, slots=True)
 class FinopsSettings:
     """Who pays for what."""
@@ -72,9 +95,9 @@ class FinopsSettings:
     """What gpuwise itself costs in a month: its pods, Prometheus, and the time of people. With it the KPIs have the
     return on gpuwise."""
 
-    required_tags: Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]] = field(
-        default_factory=lambda: {"team": ()}
-    )
+    required_tags: Annotated[
+        Mapping[Annotated[str, Field(pattern=_ANY_TAG)], tuple[str, ...]], AfterValidator(_some_tags)
+    ] = field(default_factory=lambda: {"team": ()})
     """Allocation keys that GPU time must have, with their allowed values; an empty list allows every value. `gpuwise
     tags` shows what they cover, and who created what lacks them."""
 
@@ -85,10 +108,10 @@ class FinopsSettings:
     """The teams, users or creators that exist; others are gone, and `gpuwise orphans` says so. Without a list, all are
     known."""
 
-    budgets: tuple[Budget, ...] = ()
+    budgets: Annotated[tuple[Budget, ...], AfterValidator(_named_once)] = ()
     """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""
 
-    values: tuple[UnitValue, ...] = ()
+    values: tuple[Annotated[UnitValue, AfterValidator(_with_amount)], ...] = ()
     """What units or months of work are worth, for the return that `gpuwise units` shows beside their cost."""
 
     pue: Annotated[float, Field(ge=1, le=10)] = 1.0

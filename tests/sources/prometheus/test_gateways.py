@@ -45,6 +45,17 @@ def test_the_increase_of_three_days_and_a_half_by_team_and_model(url):
     assert (tokens.input_tokens, tokens.output_tokens) == pytest.approx((7e6, 3.5e6), rel=0.01)
 
 
+def test_it_says_which_days_have_data(url, tmp_path):
+    """Samples from May 31 to noon of June 4: four days of June until its sixth, and none of April."""
+    days = GatewayUse(PrometheusSettings(url)).days(START_S, START_S + DAY_S * 6)
+    assert days == tuple(START_S + at * DAY_S for at in range(4))
+    options = "--prometheus", url, "--now", str(START_S + DAY_S * 6)
+    text = " ".join(ran("apis", *options, "--window", "2026-06", home=tmp_path).stdout.split())
+    assert "Prometheus has metrics of a gateway on 4 of 6 days, from 2026-06-01 to 2026-06-04." in text
+    none = " ".join(ran("apis", *options, "--window", "2026-04", home=tmp_path).stdout.split())
+    assert "Prometheus has no metrics of a gateway on any of the 30 days: that is not known to be no use." in none
+
+
 def test_the_command_prices_tokens_by_the_table_and_says_what_has_no_price(url, tmp_path):
     options = "--prometheus", url, "--window", "2026-06", "--now", str(START_S + DAY_S * 7 // 2), "--by", "model"
     plain = ran("apis", *options, home=tmp_path)

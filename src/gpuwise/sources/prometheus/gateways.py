@@ -51,22 +51,45 @@ class GatewayUse:
             tokens = [row for name in _TOKENS for row in _increases(client, name, start_s, end_s)]
         return [*_of_spend(spend), *_of_tokens(tokens)]
 
+    def days(self, start_s: int, end_s: int) -> tuple[int, ...]:
+        """The midnights (UTC) of the days between two instants on which the server has samples of a gateway.
+
+        Args:
+            start_s: a midnight, epoch seconds.
+            end_s: epoch seconds; not later than now.
+
+        Raises:
+            SourceError: the server does not answer, or refuses a query.
+        """
+        found: set[int] = set()
+        with PrometheusClient(self._settings) as client:
+            for first_s, last_s, length_s in _spans(start_s, end_s):
+                for metric in (_SPEND, *_TOKENS):
+                    query = f"count(count_over_time({metric}[{length_s}s]))"
+                    for series in client.range(query, start_s=first_s, end_s=last_s, step_s=_DAY_S):
+                        found |= {int(at_s - length_s) for at_s in series.at_s}
+        return tuple(sorted(found))
+
 
 _Row = tuple[Mapping[str, str], float]
 
 
 def _increases(client: PrometheusClient, metric: str, start_s: int, end_s: int) -> list[_Row]:
     """The increase of a counter by labels: of each whole day, and of the rest."""
-    whole_s = start_s + (end_s - start_s) // _DAY_S * _DAY_S
-    spans = [(start_s + _DAY_S, whole_s, _DAY_S), (end_s, end_s, end_s - whole_s)]
     return [
         (series.labels, math.fsum(value for value in series.values if math.isfinite(value)))
-        for first_s, last_s, length_s in spans
-        if length_s > 0 and first_s <= last_s
+        for first_s, last_s, length_s in _spans(start_s, end_s)
         for series in client.range(
             f"sum by ({_BY}) (increase({metric}[{length_s}s]))", start_s=first_s, end_s=last_s, step_s=_DAY_S
         )
     ]
+
+
+def _spans(start_s: int, end_s: int) -> list[tuple[int, int, int]]:
+    """The whole days and the rest: the ends of the first and of the last one, and their length."""
+    whole_s = start_s + (end_s - start_s) // _DAY_S * _DAY_S
+    spans = [(start_s + _DAY_S, whole_s, _DAY_S), (end_s, end_s, end_s - whole_s)]
+    return [(first_s, last_s, length_s) for first_s, last_s, length_s in spans if length_s > 0 and first_s <= last_s]
 
 
 def _of_spend(rows: list[_Row]) -> list[ApiUse]:
