@@ -41,13 +41,10 @@ def measured_share(one: TeamCost) -> str:
 
 
 def energy_remark(one: TeamCost) -> str:
-    """The carbon of a team, and the measured share where that is not all: "12 kg CO2e, 45 % measured"."""
-    if one.energy is None or one.energy.kwh is None:
+    """The measured share of a team's GPU time where that is not all, and any: "45 % measured"."""
+    if one.energy is None or one.energy.kwh is None or one.energy.measured_gpu_h >= _WHOLE * one.allocated_gpu_h:
         return ""
-    parts = [] if one.energy.kg_co2e is None else [f"{carbon(one)}{_NBSP}CO2e"]
-    if one.energy.measured_gpu_h < _WHOLE * one.allocated_gpu_h:
-        parts.append(f"{measured_share(one)} measured")
-    return ", ".join(parts)
+    return f"{measured_share(one)} measured"
 
 
 def energy_of_rest(every: Iterable[TeamCost]) -> str:
