@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from gpuwise.finops.energy import summed
+from gpuwise.finops.power import power_basis
 from gpuwise.finops.waste import merged
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
@@ -75,6 +76,8 @@ def combined(reports: Sequence[WeeklyReport]) -> WeeklyReport:
         price_source="; ".join(dict.fromkeys(one.price_source for one in parts)),
         ledger_head=None,
         energy_basis=" ".join(dict.fromkeys(one.energy_basis for one in parts if one.energy_basis)),
+        power=_sorted((one for part in parts for one in part.power), lambda one: -(one.limited.kwh or 0.0)),
+        power_basis=power_basis([one for part in parts for one in part.power]),
         trend=_grouped(
             (week for one in parts for week in one.trend), lambda week: week.start_s, partial(_week, len(parts))
         ),
@@ -121,6 +124,7 @@ def _named(one: WeeklyReport) -> WeeklyReport:
         blockers=tuple(replace(item, workload=ref(item.workload)) for item in one.blockers),
         actions=tuple(action(of) for of in one.actions),
         measured=tuple(replace(item, workload=f"{one.cluster}/{item.workload}") for item in one.measured),
+        power=tuple(replace(item, workload=f"{one.cluster}/{item.workload}") for item in one.power),
         quality=replace(one.quality, notes=tuple(f"{one.cluster}: {note}" for note in one.quality.notes)),
     )
 
