@@ -20,7 +20,7 @@ from tests.webhook_server import PATH, webhook_server
 
 from gpuwise.delivery.deliver import FIRST_WAIT_S, LONGEST_WAIT_S, TRIES, deliver, failure, wanted
 from gpuwise.delivery.senders import Senders
-from gpuwise.delivery.settings import EmailSettings, ReportSettings, SlackSettings
+from gpuwise.delivery.settings import EmailSettings, ReportSettings, SlackSettings, TeamSettings
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_audit import entries
 from gpuwise.memory.ledger_database import sqlite
@@ -482,3 +482,37 @@ def test_a_check_says_what_fails(mail, hook):
     assert PATH not in str(found)
     mail.answer("CONNECT", "554 no service")
     assert reached(mail)["report by e-mail"][0] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("team", "webhook", "problem"),
+    [
+        (TeamSettings(), None, "report.teams.ml names nobody"),
+        (TeamSettings(email=("not an address",)), None, "report.teams.ml.email"),
+        (
+            TeamSettings(slack_url_file=Path("url")),
+            "http://hooks.slack.com/secret",
+            r"report\.teams\.ml\.slack_url_file",
+        ),
+    ],
+)
+def test_a_team_that_cannot_be_sent_anything_is_an_error_that_names_its_key(mail, team, webhook, problem):
+    given = dataclasses.replace(settings(mail), teams={"ml": team})
+    with pytest.raises(InputError, match=problem) as raised:
+        Senders.of(given, password=None, webhook=None, webhooks={"ml": webhook})
+    assert "secret" not in str(raised.value)
+
+
+def test_e_mail_of_a_team_needs_a_mail_server():
+    given = ReportSettings(teams={"ml": TeamSettings(email=(ANA,))})
+    with pytest.raises(InputError, match=r"report\.email has no host"):
+        Senders.of(given, password=None, webhook=None)
+
+
+def test_a_team_has_its_own_recipients_and_else_those_of_the_fleet(mail, hook, ledger):
+    given = dataclasses.replace(settings(mail, hook), teams={"ml": TeamSettings(email=(BEN,))})
+    senders = Senders.of(given, password=None, webhook=hook.url)
+    for team, whom in (("ml", [BEN]), ("other", [ANA])):
+        Run(ledger, senders.of_report(team).channels(sample_report(), "demo"), scope=f"team {team}")
+        assert [one.recipient for one in mail.accepted[-1:]] == whom
+    assert (len(mail.accepted), hook.requests) == (2, 1)  # the webhook is that of the fleet

@@ -62,8 +62,15 @@ def said(start_cluster, start_prometheus, gpuwise, tmp_path):
 
 
 def test_a_limit_that_is_too_slow_is_taken_back_with_its_measured_speed_and_query(said):
-    scan, explain, doctor = said(STEPS, ["scan", "-q"], ["explain", "ml/StatefulSet/trainer"], ["doctor"])
+    scan, explain, doctor, plain = said(
+        STEPS, ["scan", "-q"], ["explain", "ml/StatefulSet/trainer"], ["doctor"], ["scan", "-q", "-o", "json"]
+    )
     assert scan.code == 0, scan.err
+    (power,) = plain.data["power"]
+    assert (power["workload"], power["limit_w"], power["devices"]) == ("ml/StatefulSet/trainer", 300.0, 1)
+    assert power["limited"]["work_per_h"] / power["plain"]["work_per_h"] == pytest.approx(1 / 1.12, rel=0.01)
+    per_kwh = power["limited"]["work_per_kwh"] / power["plain"]["work_per_kwh"]
+    assert per_kwh == pytest.approx(332 / 297 / 1.12, rel=0.01)
     assert "cap power at 400" in explain.out.replace("\u00a0", " "), explain.out
     assert "SlowerUnderLimit" in explain.out
     assert "time per unit of work at 300 W over that at 400 W: rate 1.1" in explain.out

@@ -106,6 +106,13 @@ def test_the_bill_adds_up_and_savings_do_not_exceed_it(demo):
     assert classes == pytest.approx(bill["capacity_usd"])
     month = 730 / (7 * 24)
     assert report["predicted_usd_month"] + report["realised_usd_month"] <= bill["capacity_usd"] * month
+    # Energy by team, and the job whose limit was lowered five days before the end of the week.
+    assert all(one["energy"]["kwh"] is None or one["energy"]["kwh"] > 0.0 for one in report["teams"])
+    assert any(one["energy"]["kg_co2e"] for one in report["teams"])
+    (power,) = report["power"]
+    assert (power["workload"], power["limit_w"]) == ("science/Job/weather-nowcast", 315.0)
+    assert power["plain"]["hours"] == pytest.approx(2 * 24, abs=1)
+    assert power["limited"]["work_per_kwh"] > power["plain"]["work_per_kwh"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")

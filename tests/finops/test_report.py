@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pickle
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,9 @@ from gpuwise.finops import (
     realised_usd_month,
     still_there,
 )
+from gpuwise.finops.hours import hours_of_week
+from gpuwise.finops.parts import parts_of
+from gpuwise.finops.teams import every_team
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import ENACTABLE, Command, Intent, Outcome, OutcomeStatus
@@ -239,6 +243,29 @@ def test_selections_share_the_allocated_time_and_have_no_unallocated_time(one, c
     for name in ("used_gpu_s", "idle_gpu_s", "used_usd", "idle_usd"):
         shared = sum(getattr(part, name) for part in parts)
         assert math.isclose(shared, getattr(total, name), rel_tol=1e-9, abs_tol=1e-3)
+
+
+def hour(at_s: int) -> int:
+    return at_s // 3_600 % 168
+
+
+@settings(max_examples=100, deadline=None)
+@given(weeks())
+def test_the_part_of_a_team_in_another_process_is_its_selection_and_all_parts_sum_to_the_teams(one):
+    members = every_team(one.inventory, one.tags)
+    parts = pickle.loads(pickle.dumps(parts_of(one, {f"team {name}": of for name, of in members.items()})))
+    teams = {row.team: row for row in cost_by_team(one, [])}
+    for name, of in members.items():
+        chosen = dataclasses.replace(one.inventory, workloads=tuple(of.workloads))
+        alone = dataclasses.replace(
+            one, inventory=chosen, selection=f"team {name}", deleted_in=frozenset(of.namespaces)
+        )
+        part = parts[f"team {name}"]
+        assert bill(part) == bill(alone)
+        assert (fleet_days(part), cost_by_workload(part)) == (fleet_days(alone), cost_by_workload(alone))
+        assert cost_by_team(part, []) == ((teams[name],) if name in teams else ())
+        assert hours_of_week(part, hour) == hours_of_week(alone, hour)
+    assert {name for name in teams if name is not None} <= set(members)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from gpuwise.finops.energy import summed
+from gpuwise.finops.power import power_basis
 from gpuwise.finops.waste import merged
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
@@ -39,6 +40,8 @@ LATER = {
     "cash_usd_month": "cash saving",
     "hours": "hours of the week",
     "activity": "activity of GPUs",
+    "energy_basis": "energy of the teams",
+    "power": "energy under power limits",
 }
 """Parts of a report that older versions do not write, by their key in the file, for people."""
 _CLASSES = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
@@ -90,6 +93,8 @@ def combined(reports: Sequence[WeeklyReport], lacking: Sequence[Sequence[str]] =
         price_source="; ".join(dict.fromkeys(one.price_source for one in parts)),
         ledger_head=None,
         energy_basis=" ".join(dict.fromkeys(one.energy_basis for one in parts if one.energy_basis)),
+        power=_sorted((one for part in parts for one in part.power), lambda one: -(one.limited.kwh or 0.0)),
+        power_basis=power_basis([one for part in parts for one in part.power]),
         trend=_grouped(
             (week for one in parts for week in one.trend), lambda week: week.start_s, partial(_week, len(parts))
         ),
@@ -139,6 +144,7 @@ def _named(one: WeeklyReport, lacking: Sequence[str]) -> WeeklyReport:
         blockers=tuple(replace(item, workload=ref(item.workload)) for item in one.blockers),
         actions=tuple(action(of) for of in one.actions),
         measured=tuple(replace(item, workload=f"{one.cluster}/{item.workload}") for item in one.measured),
+        power=tuple(replace(item, workload=f"{one.cluster}/{item.workload}") for item in one.power),
         quality=replace(one.quality, notes=tuple(f"{one.cluster}: {note}" for note in remarks)),
     )
 

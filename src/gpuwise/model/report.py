@@ -382,6 +382,64 @@ class Kpi:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerUse:
+    """Declared work that a workload did, and the energy of it.
+
+    Attributes:
+        hours: time in which all its GPUs were at work and its work was counted.
+        work: units of work done in it.
+        work_per_h: units per hour.
+        kwh: energy of the data centre; None if power was sampled in less than 90 % of the time.
+        kg_co2e: carbon of it; None if the intensity of its region is not known.
+        work_per_kwh: units per kWh; None without energy.
+    """
+
+    hours: float
+    work: float
+    work_per_h: float
+    kwh: float | None
+    kg_co2e: float | None
+    work_per_kwh: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PowerComparison:
+    """The same work of one workload under a power limit and without one.
+
+    Attributes:
+        workload: "namespace/Kind/name".
+        team: its team.
+        model: its model, by the tagging policy.
+        gpu_type: canonical name of its GPU type.
+        devices: number of its GPUs at work.
+        limit_w: the limit on each, watts.
+        limited: what it did under the limit.
+        plain: what it did at the board's default limit.
+    """
+
+    workload: str
+    team: str | None
+    model: str | None
+    gpu_type: str
+    devices: int
+    limit_w: float
+    limited: PowerUse
+    plain: PowerUse
+
+    @property
+    def energy_ratio(self) -> float | None:
+        """Energy per unit of work under the limit by that without; None if one is not known."""
+        if not self.limited.work_per_kwh or not self.plain.work_per_kwh:
+            return None
+        return self.plain.work_per_kwh / self.limited.work_per_kwh
+
+    @property
+    def speed_ratio(self) -> float:
+        """Units per hour under the limit by those without."""
+        return self.limited.work_per_h / self.plain.work_per_h
+
+
+@dataclass(frozen=True, slots=True)
 class WeeklyReport:
     """One week of the fleet, or another window of it.
 
@@ -426,6 +484,8 @@ class WeeklyReport:
             "cluster/namespace".
         kpis: those of the week by the cost history; empty in a scan.
         energy_basis: how the energy of the teams was computed, a sentence; "" without any.
+        power: work under power limits beside the same work without one.
+        power_basis: how that was compared, or that it was not observed; "" in a report of an earlier version.
     """
 
     schema: str
@@ -462,3 +522,5 @@ class WeeklyReport:
     clusters: tuple[ClusterCost, ...] = ()
     kpis: tuple[Kpi, ...] = ()
     energy_basis: str = ""
+    power: tuple[PowerComparison, ...] = ()
+    power_basis: str = ""

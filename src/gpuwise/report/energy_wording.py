@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from gpuwise.model.report import EnergyUse, TeamCost
+from gpuwise.model.report import EnergyUse, PowerComparison, PowerUse, TeamCost
 from gpuwise.report.wording import UNKNOWN, percent
 
 _NBSP = "\u00a0"
@@ -41,13 +41,28 @@ def measured_share(one: TeamCost) -> str:
 
 
 def energy_remark(one: TeamCost) -> str:
-    """The carbon of a team, and the measured share where that is not all: "12 kg CO2e, 45 % measured"."""
-    if one.energy is None or one.energy.kwh is None:
+    """The measured share of a team's GPU time where that is not all, and any: "45 % measured"."""
+    if one.energy is None or one.energy.kwh is None or one.energy.measured_gpu_h >= _WHOLE * one.allocated_gpu_h:
         return ""
-    parts = [] if one.energy.kg_co2e is None else [f"{carbon(one)}{_NBSP}CO2e"]
-    if one.energy.measured_gpu_h < _WHOLE * one.allocated_gpu_h:
-        parts.append(f"{measured_share(one)} measured")
-    return ", ".join(parts)
+    return f"{measured_share(one)} measured"
+
+
+def per_kwh(one: PowerUse) -> str:
+    """Units of work per kWh, with the energy and the carbon behind it."""
+    if one.work_per_kwh is None:
+        return UNKNOWN
+    emitted = "" if one.kg_co2e is None else f", {amount(one.kg_co2e, 'kg')}{_NBSP}CO2e"
+    return f"{one.work_per_kwh:,.4g} ({amount(one.kwh, 'kWh')}{emitted})"
+
+
+def power_result(one: PowerComparison) -> str:
+    """Energy per unit and speed under the limit, against those without: "energy -12 %, speed -2 %"."""
+    energy = "energy unknown" if one.energy_ratio is None else f"energy per unit {_change(one.energy_ratio)}"
+    return f"{energy}, speed {_change(one.speed_ratio)}"
+
+
+def _change(ratio: float) -> str:
+    return f"{(ratio - 1) * 100:+.1f}{_NBSP}%"
 
 
 def energy_of_rest(every: Iterable[TeamCost]) -> str:

@@ -213,6 +213,8 @@ _FILTERS = {
     "carbon": energy_wording.carbon,
     "measured_share": energy_wording.measured_share,
     "energy_remark": energy_wording.energy_remark,
+    "per_kwh": energy_wording.per_kwh,
+    "power_result": energy_wording.power_result,
     "when": wording.when,
     "day": wording.day,
     "moment": wording.moment,

@@ -9,10 +9,19 @@ from typing import TypeVar
 from gpuwise import spending
 from gpuwise.finops import Tags, compile_report
 from gpuwise.finops.parts import PartOfPeriod, parts_of
+from gpuwise.finops.power import power_basis
 from gpuwise.finops.teams import every_team
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.report import Action, BudgetStatus, CostAnomaly, MeasuredSaving, WeekCost, WeeklyReport
+from gpuwise.model.report import (
+    Action,
+    BudgetStatus,
+    CostAnomaly,
+    MeasuredSaving,
+    PowerComparison,
+    WeekCost,
+    WeeklyReport,
+)
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline
 from gpuwise.report.render import Pages, pages
@@ -34,7 +43,7 @@ class TeamPart:
         time_zone: IANA name of the zone in which the week begins.
         cluster: name of the fleet.
         ledger_head: newest row of the ledger.
-        recommendations, blocked, blockers, actions, measured: those of its workloads.
+        recommendations, blocked, blockers, actions, measured, power: those of its workloads.
         trend: its last 13 weeks.
         budgets: those of the team.
         anomalies: lasting steps in its cost.
@@ -53,6 +62,7 @@ class TeamPart:
     blockers: Sequence[Blocked]
     actions: Sequence[Action]
     measured: Sequence[MeasuredSaving]
+    power: tuple[PowerComparison, ...]
     trend: tuple[WeekCost, ...]
     budgets: tuple[BudgetStatus, ...]
     anomalies: tuple[CostAnomaly, ...]
@@ -123,6 +133,7 @@ def team_parts(loop: Pipeline, week: Week, only: Collection[str] | None = None) 
             blockers=of_fleet.blockers[name],
             actions=of_fleet.actions[name],
             measured=of_fleet.measured[name],
+            power=tuple(of_fleet.power[name]),
             trend=trends.get(name, ()),
             budgets=tuple(budgets[name]),
             anomalies=tuple(of_fleet.anomalies[_selection(name)]),
@@ -153,6 +164,7 @@ class _Divided:
         # Their name has no uid, as in the bill.
         named = {str(ref): team for ref, team in owners.items()}
         self.measured = _grouped(whole.measured, lambda one: named.get(one.workload))
+        self.power = _grouped(whole.power, lambda one: one.team)
         self.anomalies = _grouped(whole.anomalies, lambda one: one.subject)
 
 
@@ -201,6 +213,8 @@ def team_report(part: TeamPart) -> WeeklyReport:
         budgets=part.budgets,
         anomalies=part.anomalies,
         measured=tuple(part.measured),
+        power=part.power,
+        power_basis=power_basis(part.power),
         spending_clusters=part.spending_clusters,
     )
     return with_remarks(found, part.remarks)

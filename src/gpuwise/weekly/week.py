@@ -12,12 +12,15 @@ from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.finops import Period, Tags, compile_report, still_there
 from gpuwise.finops.hours import hours_of_week
+from gpuwise.finops.power import power_basis, power_comparisons
 from gpuwise.finops.settings import Budget
 from gpuwise.finops.teams import members_of
 from gpuwise.finops.trend import WEEK_S, monday_of
 from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.declared import work_metric
 from gpuwise.model.errors import LedgerError
-from gpuwise.model.inventory import Inventory
+from gpuwise.model.inventory import Inventory, WorkloadRef
+from gpuwise.model.pace import Pace
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, BudgetStatus, Kpi, WeeklyReport
@@ -163,8 +166,16 @@ def summary(
         ledger_head=str(loop.ledger.head()) if week else None,
         blockers=_blockers(loop, survey, now_s),
     )
-    found = in_zone(found, seen, time_zone)
+    power = power_comparisons(seen, _paces(survey))
+    found = replace(in_zone(found, seen, time_zone), power=power, power_basis=power_basis(power))
     return found if selection is not None else _with_history(loop, found)
+
+
+def _paces(survey: Survey) -> Iterator[tuple[WorkloadRef, Sequence[Pace]]]:
+    """Yield how fast the workloads worked that declare their work: few, so few profiles are read."""
+    for workload in survey.inventory.workloads:
+        if work_metric(workload) is not None and workload.ref in survey.profiles:
+            yield workload.ref, survey.profiles[workload.ref].paces
 
 
 def in_zone(found: WeeklyReport, seen: Period, time_zone: str) -> WeeklyReport:
