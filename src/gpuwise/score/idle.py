@@ -67,24 +67,6 @@ class Runs(NamedTuple):
         long = ends - starts >= at_least
         return cls(starts[long], ends[long])
 
-    @property
-    def steps(self) -> int:
-        """Number of steps in all runs."""
-        return int((self.ends - self.starts).sum())
-
-    def within(self, bounds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Number of steps of the runs between each bound and the next, shape (bounds - 1,)."""
-        if not self.starts.size:
-            return np.zeros(bounds[1:].shape[0])
-        # The cumulative steps grow by one per step within a run and not outside: exact, because the slopes are 1 and 0.
-        edges, passed = np.empty(2 * self.starts.size), np.zeros(2 * self.starts.size)
-        edges[::2], edges[1::2] = self.starts, self.ends
-        np.cumsum(self.ends - self.starts, out=passed[1::2])
-        passed[2::2] = passed[1:-1:2]
-        reached = np.interp(bounds, edges, passed)
-        between: NDArray[np.float64] = reached[1:] - reached[:-1]
-        return between
-
 
 def counted(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Number of set bits in each row, shape (rows,)."""
