@@ -39,7 +39,7 @@ COMMANDS = {
     "energy": ("gpuwise.cli.energy", "Show measured energy and its carbon by team, project or another key."),
     "units": (
         "gpuwise.cli.units",
-        "Show cost, energy and return per request or unit of work, and spend on models that never served.",
+        "Show cost, energy and return per request, unit of work and successful run, and models that never served.",
     ),
     "kpis": (
         "gpuwise.cli.kpis",
