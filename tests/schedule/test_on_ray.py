@@ -230,3 +230,28 @@ def test_results_that_nobody_wants_do_not_reach_the_next_work(on_ray):
     assert next(first) == 20
     first.close()
     assert list(on_ray.map(str, range(10))) == [str(number) for number in range(10)]
+
+
+class Noted:
+    """Work that writes the process in which it is unpickled to a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __setstate__(self, state):
+        self.__dict__ |= state
+        with open(self.file, "a") as log:  # noqa: PTH123 - the worker has no pathlib import of ours
+            log.write(f"{os.getpid()}\n")
+
+    def __call__(self, item):
+        return os.getpid(), item
+
+
+def test_a_worker_reads_the_work_once_and_not_for_each_item(on_ray, tmp_path):
+    """With the work comes the inventory: read for each item, it would cost the square of the fleet's size."""
+    found = list(on_ray.map(Noted(str(tmp_path / "log")), range(12)))
+    assert [item for _, item in found] == list(range(12))
+    read = [int(line) for line in (tmp_path / "log").read_text().split()]
+    workers = {process for process, _ in found}
+    assert len(workers) < len(found)
+    assert {process: read.count(process) for process in workers} == dict.fromkeys(workers, 1)

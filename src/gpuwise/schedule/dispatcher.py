@@ -104,7 +104,7 @@ class Dispatcher:
         """Run an item on a node; return how the node differs if it is not what was accepted."""
         wanted = self._nodes.wanted
         task = self._task.options(scheduling_strategy=pinned(node.id))
-        state, result = task.remote(wanted, function[0], item)
+        state, result = task.remote(wanted, function, item)
         try:
             async with asyncio.timeout(self._limits.item_s):
                 wrong = await state
