@@ -231,3 +231,40 @@ def test_without_an_effect_the_interval_contains_0_as_often_as_it_says():
     assert inside["demand"] >= 0.9 * known_of["demand"]
     assert known_of["plain"] == 1_000
     assert inside["plain"] >= 0.9 * 1_000
+
+
+@pytest.mark.parametrize("days", [9, 15])
+def test_days_before_the_workload_existed_are_no_days_without_cost(days):
+    """It was made at noon of a day, and costs 200 dollars on each whole day until its stop 6 days ago."""
+    hours = lambda back: 50.0 if back == 6 + days else 100.0 if 6 < back < 6 + days else 0.0  # noqa: E731
+    found = measured(used("train", hours), action(1, "train", 6))["a-1"]
+    assert found.saved_usd == pytest.approx(5 * 200)
+    assert measured(used("train", lambda back: 100.0 if 5 < back < 12 else 0.0), action(1, "train", 5))[
+        "a-1"
+    ].why_none.startswith("the cost history has fewer than 7 days of the workload")
+
+
+@pytest.mark.parametrize("back", [8, 10, 14, 21])
+def test_a_step_before_the_action_is_no_saving_of_it(back):
+    """Somebody cut it from 400 to 100 dollars; then it was stopped: 100 dollars are saved on each day."""
+    before = np.full(LONG_D, 400.0)
+    before[-back:] = 100.0
+    unknown = Demand("requests", np.full(LONG_D, np.nan), np.full(7, np.nan), "a stopped workload shows none")
+    found = compare(before, np.zeros(7), unknown, gap_d=LONG_D + 1)
+    assert found.saved_usd == pytest.approx(700.0)
+    assert "since its cost changed" in found.method
+    before[-back:-5] = 400.0
+    assert "fewer than 7 days" in compare(before, np.zeros(7), unknown, gap_d=LONG_D + 1).why_none
+
+
+def test_a_demand_that_was_never_seen_is_no_saving():
+    demand = Demand("requests", np.zeros(LONG_D), np.full(7, 10.0))
+    found = compare(np.full(LONG_D, 100.0), np.full(7, 50.0), demand, gap_d=LONG_D)
+    assert (found.saved_usd, "not observed before" in found.why_none) == (None, True)
+
+
+def test_a_trend_without_noise_is_not_certain_to_go_on():
+    unknown = Demand("requests", np.full(LONG_D, np.nan), np.full(28, np.nan), "not measured")
+    found = compare(np.arange(LONG_D) * 10.0 + 100.0, np.zeros(28), unknown, gap_d=LONG_D)
+    assert "with the trend" in found.method
+    assert found.high_usd - found.low_usd > 0.1 * found.saved_usd

@@ -87,7 +87,8 @@ def measured(one: Applied, costs: Mapping[int, CostSum], calendar: Calendar) -> 
     start_s = one.at_s // DAY_S * DAY_S - BEFORE_D * DAY_S
     if one.before_s is not None:
         start_s = max(start_s, _midnight_after(one.before_s))
-    before = _part(usd, calendar, start_s, one.at_s // DAY_S * DAY_S)
+    before = _part(usd, calendar, max(start_s, _existed_from(costs, calendar)), one.at_s // DAY_S * DAY_S)
+    before = np.concatenate([np.full((one.at_s // DAY_S * DAY_S - start_s) // DAY_S - len(before), np.nan), before])
     after = _part(usd, calendar, first_s, end_s)
     days = int((~np.isnan(after)).sum())
     because = one.intent.command.because
@@ -96,7 +97,7 @@ def measured(one: Applied, costs: Mapping[int, CostSum], calendar: Calendar) -> 
     if any(found.unpriced.capacity > 0 for found in costs.values()):
         why = "some of its time has no price"
     elif int((~np.isnan(before)).sum()) < LEAST_D:
-        why = f"fewer than {LEAST_D} days before it are in the cost history"
+        why = f"the cost history has fewer than {LEAST_D} days of the workload before it"
     elif not days:
         why = "no whole day after it is in the cost history yet"
     found = None
@@ -117,6 +118,12 @@ def measured(one: Applied, costs: Mapping[int, CostSum], calendar: Calendar) -> 
         why_none=why if found is None else found.why_none,
         method="" if found is None else found.method,
     )
+
+
+def _existed_from(costs: Mapping[int, CostSum], calendar: Calendar) -> int:
+    """The first whole day of the workload: before its first cost it did not exist, and that day is a part of one."""
+    first_s = min((day_s for day_s, found in costs.items() if found.time.capacity > 0.0), default=calendar.first_s)
+    return first_s if first_s == calendar.first_s else first_s + DAY_S
 
 
 def _midnight_after(at_s: int) -> int:

@@ -62,12 +62,12 @@ def measured_remark(one: MeasuredSaving) -> str:
     parts = [part for part in (one.why_none, one.ended) if part]
     if one.saved_usd is not None and one.low_usd is not None and one.high_usd is not None:
         if one.high_usd < 0:
-            parts.append("it costs more than before")
+            parts.append("it costs more than it would have without the action")
         elif one.predicted_usd and one.high_usd < one.predicted_usd:
             parts.append("less than predicted")
         elif one.predicted_usd and one.low_usd > one.predicted_usd:
             parts.append("more than predicted")
-        parts += [text for text in ("at the demand", "with the trend") if text in one.method]
+        parts += [text for text in ("at the demand", "with the trend", "since its cost changed") if text in one.method]
     return "; ".join(parts)
 
 
