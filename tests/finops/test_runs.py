@@ -39,7 +39,7 @@ def test_the_lines_sum_to_the_cost_of_all_runs():
     ("sums", "usd", "why"),
     [
         ([of("Job/c", 20.0)], 20.0, "no run succeeded"),
-        ([of("Job/d", 7.0)], None, "no run has ended, or how it ended is not known"),
+        ([of("Job/d", 7.0)], None, "no run is known to have ended"),
         ([of("Job/a", 30.0), of("Job/c", 0.0, unpriced_h=4.0)], None, "a part has no price"),
     ],
 )
@@ -51,3 +51,16 @@ def test_without_a_success_or_a_price_there_is_no_cost_per_run_and_a_reason(sums
 def test_a_run_of_the_same_name_in_another_namespace_is_another_run():
     (line,) = run_costs([of("Job/a", 5.0, space="prod")], ENDS)
     assert (line.succeeded, line.not_ended) == (0, 1)
+
+
+def test_a_run_in_two_lines_is_one_run_in_the_line_with_most_of_its_cost():
+    """$10 in one zone and $90 in another: one success of $100."""
+    (line,) = run_costs([of("Job/a", 10.0, team="zone-1"), of("Job/a", 90.0, team="zone-2")], ENDS)
+    assert (line.keys, line.succeeded, line.usd_per_successful_run) == (("zone-2",), 1, 100.0)
+
+
+def test_runs_that_began_before_the_period_are_counted_apart():
+    (line,) = run_costs(
+        [of("Job/a", 1.0), of("Job/c", 20.0), of("Job/d", 7.0)], ENDS, {("lab", "Job/a"), ("lab", "Job/d")}
+    )
+    assert (line.succeeded, line.began_earlier, line.not_ended) == (1, 1, 1)

@@ -19,6 +19,7 @@ from gpuwise.finops.runs import RunCost, run_costs
 from gpuwise.finops.units import UnitCost, Unserved, ValueReturn, unit_costs
 from gpuwise.memory.cost_history import SqlCostHistory
 from gpuwise.model.cost import KEYS
+from gpuwise.model.usage import DAY_S
 from gpuwise.report import wording as written
 from gpuwise.spending import returns, unserved
 from gpuwise.wiring import Runs, cost_history, runs
@@ -54,10 +55,16 @@ def _runs(history: SqlCostHistory, ended: Runs, by: tuple[str, ...], asked: Days
     clusters = history.clusters()
     if ended.ends is None:
         return (), ended.missing
-    if len(clusters) > 1 and ended.cluster not in clusters:
+    if len(clusters) > 1 and not ended.cluster:
         return (), f"the history is of {len(clusters)} clusters: give --kubeconfig of the one whose runs are asked for"
+    if ended.cluster and clusters and ended.cluster not in clusters:
+        which = "another cluster" if len(clusters) == 1 else f"{len(clusters)} clusters, without this one"
+        return (), f"the history is of {which}: give --kubeconfig of the one whose runs are asked for"
     own = history.of(ended.cluster) if len(clusters) > 1 else history
-    return run_costs(own.sums(("namespace", "workload", *by), asked.start_s, asked.end_s), ended.ends), ended.missing
+    run = ("namespace", "workload")
+    earlier = {one.keys for one in own.sums(run, asked.start_s - DAY_S, asked.start_s) if one.time.capacity > 0.0}
+    sums = own.sums((*run, *by), asked.start_s, asked.end_s)
+    return run_costs(sums, ended.ends, earlier), ended.missing
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -150,6 +157,8 @@ def _of_ended(one: RunCost, amount: float | None) -> str:
 
 def _counts(one: RunCost) -> str:
     notes = [f"{one.succeeded:,} succeeded, {one.failed:,} failed"] if one.succeeded or one.failed else []
+    if one.began_earlier:
+        notes.append(f"{one.began_earlier:,} began earlier, and that cost is not in it")
     if one.not_ended:
         notes.append(f"{one.not_ended:,} not ended or not known: {_usd(one.not_ended_usd)}")
     return "; ".join([*notes, *([one.why_none] if one.why_none else [])])

@@ -54,6 +54,7 @@ def test_each_kind_says_how_it_ended(read):
         item("TrainJob", "bad", condition("Failed")),
         item("RayJob", "good", {"jobStatus": "SUCCEEDED", "endTime": WITHIN}),
         item("RayJob", "bad", {"jobStatus": "FAILED", "endTime": WITHIN}),
+        item("RayJob", "late", {"jobStatus": "STOPPED", "jobDeploymentStatus": "Failed", "endTime": WITHIN}),
         item("RayJob", "stopped", {"jobStatus": "STOPPED", "endTime": WITHIN}),
     )
     assert found == {
@@ -64,6 +65,7 @@ def test_each_kind_says_how_it_ended(read):
         ("lab", "TrainJob/bad"): False,
         ("lab", "RayJob/good"): True,
         ("lab", "RayJob/bad"): False,
+        ("lab", "RayJob/late"): False,
     }
 
 

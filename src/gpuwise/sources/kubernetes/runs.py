@@ -19,7 +19,8 @@ https://github.com/kubeflow/training-operator/blob/v1.9.0/pkg/apis/kubeflow.org/
 """
 
 _RAY_ENDS: Mapping[str, bool] = {"SUCCEEDED": True, "FAILED": False}
-"""Values of status.jobStatus of a RayJob; one that was stopped neither succeeded nor failed.
+"""Values of status.jobStatus of a RayJob; one that a person stopped neither succeeded nor failed. One that passed its
+deadline, or whose cluster did not start, has the jobDeploymentStatus Failed, whatever its jobStatus.
 
 https://github.com/ray-project/kuberay/blob/v1.4.0/ray-operator/apis/ray/v1/rayjob_types.go
 """
@@ -60,7 +61,8 @@ def _listed(reader: ClusterReader, kind: str) -> Sequence[Object]:
 def _end(kind: str, status: Mapping[str, Any]) -> tuple[float, bool] | None:
     """When a run ended, and whether it succeeded; None if it has not."""
     if kind == "RayJob":
-        succeeded = _RAY_ENDS.get(status.get("jobStatus") or "")
+        failed = status.get("jobDeploymentStatus") == "Failed"
+        succeeded = False if failed else _RAY_ENDS.get(status.get("jobStatus") or "")
         return None if succeeded is None else (_instant(status["endTime"]), succeeded)
     for one in status.get("conditions") or ():
         if one.get("status") == "True" and one.get("type") in _ENDS:
