@@ -66,6 +66,22 @@ BAD_FILES = {
         "finops: {budgets: [{name: a, usd: 1, value: x}, {name: a, usd: 2, value: y}]}",
         "finops.budgets: two budgets have the name 'a': give each a name of its own",
     ),
+    "a truth value for the dollars of a budget": (
+        "finops: {budgets: [{name: a, value: x, usd: yes}]}",
+        "finops.budgets.0.usd is True: it is not a number",
+    ),
+    "a budget of nobody": (
+        "finops: {budgets: [{name: a, usd: 1}]}",
+        "budget 'a' is by team, and has no value: name the team",
+    ),
+    "a budget of the fleet with a value": (
+        "finops: {budgets: [{name: a, usd: 1, by: fleet, value: x}]}",
+        "budget 'a' is by fleet, which has no value: remove value 'x'",
+    ),
+    "a threshold in percent": (
+        "finops: {budgets: [{name: a, usd: 1, by: fleet, alert_at: [80]}]}",
+        "alert_at.*less than or equal to 10",
+    ),
     "a value without an amount": (
         "finops: {values: [{value: chat}]}",
         "finops.values.0: the value of 'chat' has no amount: give it usd_per_unit or usd_month",

@@ -97,14 +97,30 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
             raise InputError(f"{file}: unknown key {key}", hint=nearest(key, settings))
         if dataclasses.is_dataclass(known[name]) and isinstance(value, dict):
             yield from _flat(value, file, typing.cast("type", known[name]), f"{key}.")
-        elif isinstance(value, bool) and _is_number(known[name]):  # no, off, yes of YAML 1.1 would count as 0 or 1
-            problem = f"{file}: {key} is {value}: it is not a number"
-            raise InputError(problem, hint="write a number; YAML reads yes, no, on and off as truth values")
         elif dataclasses.is_dataclass(known[name]):
             inner = ", ".join(fields(typing.cast("type", known[name])))
             raise InputError(f"{file}: {key} is a section, not a value", hint=f"set its keys: {inner}")
         else:
+            _no_truth_values(known[name], value, f"{file}: {key}")
             yield key, value
+
+
+def _no_truth_values(kind: Any, value: Any, where: str) -> None:
+    """Refuse a truth value for a number, also in lists and tables: yes and off of YAML 1.1 would count as 1 and 0."""
+    inner = typing.get_args(kind)
+    if isinstance(value, bool) and _is_number(kind):
+        problem = f"{where} is {value}: it is not a number"
+        raise InputError(problem, hint="write a number; YAML reads yes, no, on and off as truth values")
+    if isinstance(value, list) and typing.get_origin(kind) is tuple:
+        for number, one in enumerate(value):
+            _no_truth_values(inner[0], one, f"{where}.{number}")
+    elif isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        of = fields(typing.cast("type", kind))
+        for name in value.keys() & of.keys():
+            _no_truth_values(of[name], value[name], f"{where}.{name}")
+    elif isinstance(value, dict) and typing.get_origin(kind) in (Mapping, dict):
+        for name, one in value.items():
+            _no_truth_values(inner[1], one, f"{where}.{name}")
 
 
 def _is_number(kind: Any) -> bool:

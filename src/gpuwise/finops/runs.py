@@ -64,7 +64,9 @@ class _Sum:
         return None if self.unpriced else self.usd
 
 
-def run_costs(sums: Iterable[CostSum], ends: RunEnds, earlier: Collection[tuple[str | int | None, ...]] = ()) -> tuple[RunCost, ...]:
+def run_costs(
+    sums: Iterable[CostSum], ends: RunEnds, earlier: Collection[tuple[str | int | None, ...]] = ()
+) -> tuple[RunCost, ...]:
     """The cost of the runs of each line, most expensive first.
 
     Args:

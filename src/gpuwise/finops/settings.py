@@ -23,7 +23,7 @@ _OWNER = "^(team|user|creator)$"
 class Budget:
     """A budget of each calendar month (UTC)."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"\S")]
     """Its name in messages."""
 
     usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -33,11 +33,23 @@ class Budget:
     """A key of the allocation (docs/cost.md), such as team, project, model or namespace; or "fleet" for the whole bill,
     or "unallocated" for what no pod was allocated."""
 
-    value: str = ""
-    """The team, project, ... that it is for; not used for "fleet" and "unallocated"."""
+    value: str | None = None
+    """The team, project, ... that it is for; "" is the cost that nothing names. None with "fleet" and "unallocated"."""
 
-    alert_at: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (0.8, 1.0)
+    alert_at: tuple[Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)], ...] = (0.8, 1.0)
     """Shares of the budget that are reported when the cost has reached them; 1.0 is all of it."""
+
+
+def _of_somebody(one: Budget) -> Budget:
+    """Check that a budget says whose it is: one that forgot it would be that of work without a team."""
+    if one.by in (FLEET, UNALLOCATED):
+        if one.value is not None:
+            raise ValueError(f"budget {one.name!r} is by {one.by}, which has no value: remove value {one.value!r}")
+    elif one.value is None:
+        raise ValueError(
+            f'budget {one.name!r} is by {one.by}, and has no value: name the {one.by}; "" is work without one'
+        )
+    return one
 
 
 def _named_once(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
@@ -108,7 +120,7 @@ class FinopsSettings:
     """The teams, users or creators that exist; others are gone, and `gpuwise orphans` says so. Without a list, all are
     known."""
 
-    budgets: Annotated[tuple[Budget, ...], AfterValidator(_named_once)] = ()
+    budgets: Annotated[tuple[Annotated[Budget, AfterValidator(_of_somebody)], ...], AfterValidator(_named_once)] = ()
     """Budgets that `gpuwise budget` and the weekly report compare with the cost and its forecast."""
 
     values: tuple[Annotated[UnitValue, AfterValidator(_with_amount)], ...] = ()

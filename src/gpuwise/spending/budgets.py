@@ -98,7 +98,7 @@ def _keys(asked: Sequence[Budget]) -> set[str]:
 
 
 def _subjects(
-    history: CostHistory, by: str, values: Collection[str], span: tuple[int, int]
+    history: CostHistory, by: str, values: Collection[str | None], span: tuple[int, int]
 ) -> Mapping[str | None, Subject]:
     """The subjects of the budgets by one key, by their value: one query for all of them."""
     if by in (FLEET, UNALLOCATED):
@@ -108,7 +108,8 @@ def _subjects(
                 day_s = int(one.keys[0] or 0)
                 costs[day_s] = added(costs.get(day_s), one if by == FLEET else _free(one))
         return dict.fromkeys((value or None for value in values), (costs, None))
-    where = {by: values} if all(values) else None  # what nothing names is no value
+    named = {one for one in values if one}
+    where = {by: named} if len(named) == len(values) else None  # what nothing names is no value
     members: defaultdict[str | None, set[str]] = defaultdict(set)
     for one in history.sums((by, "namespace", "workload"), *span, where):
         key, namespace, workload = one.keys

@@ -186,7 +186,7 @@ def _budgets(loop: Pipeline, whole: WeeklyReport) -> defaultdict[str, list[Budge
     pairs = zip(loop.settings.finops.budgets, whole.budgets, strict=True)
     found: defaultdict[str, list[BudgetStatus]] = defaultdict(list)
     for asked, status in pairs:
-        if asked.by == "team":
+        if asked.by == "team" and asked.value:
             found[asked.value].append(status)
     return found
 
