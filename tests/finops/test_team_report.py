@@ -12,7 +12,9 @@ from gpuwise import weekly
 from gpuwise.finops.settings import Budget, FinopsSettings
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.profile_file import ProfileFile
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.codec import to_json
+from gpuwise.model.command import FLEET, Command, Intent, Limit, Outcome, OutcomeStatus
 from gpuwise.model.cost import CostDay, CostRow, GpuSeconds, Owner, Price
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
@@ -103,6 +105,27 @@ def test_findings_of_a_pass_more_than_a_week_later_are_not_those_of_the_week(loo
     report = made(loop)
     assert bool(report.recommendations) is bool(report.blocked) is listed
     assert any("are not listed" in note for note in report.quality.notes) is not listed
+
+
+def applied(ledger, number, ref):
+    """An action in the week that is worth $100 a month."""
+    order = Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy", recommendation(number, ref, 100.0))
+    ledger.record_intent(Intent(order, at(50), "7", {}, {}), limits=[Limit(FLEET, 10, 3_600)])
+    ledger.record_outcome(Outcome(f"a-{number}", at(51), OutcomeStatus.APPLIED, None, ""))
+
+
+def test_actions_on_deleted_and_on_re_created_workloads_stay_those_of_the_team(loop):
+    """A workload of red-team was deleted, another one created again: the team has both of its actions, as the fleet has
+    the three of all."""
+    loop.ledger.belongs_to("test")
+    applied(loop.ledger, 1, WorkloadRef("red", "Deployment", "gone", "uid-gone"))
+    applied(loop.ledger, 2, WorkloadRef("red", "Deployment", "red-app", "uid-of-before"))
+    applied(loop.ledger, 3, WorkloadRef("blue", "Deployment", "gone", "uid-gone-too"))
+    whole, red = made(loop), made(loop, "red-team")
+    assert (len(whole.actions), whole.applied_usd_month, len(whole.measured)) == (3, 300.0, 3)
+    assert sorted(one.intent.command.id for one in red.actions) == ["a-1", "a-2"]
+    assert red.applied_usd_month == 200.0
+    assert sorted(one.workload for one in red.measured) == ["red/Deployment/gone", "red/Deployment/red-app"]
 
 
 WINDOW = Window(at(0), at(WEEK_H), 300)
