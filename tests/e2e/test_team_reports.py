@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 import numpy as np
 import pytest
@@ -139,6 +140,7 @@ def test_each_team_is_sent_its_own_report_once(gpuwise, options, servers, config
     assert done.err.count("error:") == 1
     assert "error: 1 of 4 deliveries failed (3 sent): slack webhook-" in done.err
     assert PATH not in done.err
+    assert f"run `gpuwise report --team {shlex.quote(HOSTILE[1])} --send` again" in done.err
     assert "nothing in the cluster belongs to a team 'gone'; nothing is sent to it" in done.err
     sent = {(one.recipient, one.content.decode(errors="replace").split("Subject: ")[1].split("\r\n")[0])
             for one in mail.accepted}  # fmt: skip
