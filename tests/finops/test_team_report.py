@@ -9,6 +9,7 @@ from tests.finops.recorded import BUSY, IDLE, MONDAY, WEEK_H, Fleet, at
 from tests.finops.test_report import recommendation
 
 from gpuwise import weekly
+from gpuwise.cli import each_team
 from gpuwise.finops.settings import Budget, FinopsSettings
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.profile_file import ProfileFile
@@ -197,6 +198,16 @@ def test_the_parts_of_a_shared_card_and_of_deleted_pods_sum_to_the_fleets(shared
         assert one.bill.idle_usd == pytest.approx(whole[name].idle_usd)
         assert sum(day.idle_gpu_h for day in one.days) == pytest.approx(whole[name].idle_gpu_h)
     assert blue.bill.used_usd + red.bill.used_usd == pytest.approx(week.report.bill.used_usd)
+
+
+def test_a_team_to_be_sent_a_report_that_has_none_is_told_and_one_that_does_not_exist_is_an_error(shared, capsys):
+    week = week_of(shared)
+    assert each_team.make(shared, week, None, ("idle-team", "red-team", "reed-team")).keys() == {"red-team"}
+    assert "team 'idle-team' had no GPU in these weeks; nothing is sent to it" in capsys.readouterr().err
+    assert each_team.unknown(shared, week, ("idle-team", "red-team")) is None
+    wrong = each_team.unknown(shared, week, ("reed-team", "zz", "blu-team"))
+    assert "belongs to the teams 'blu-team', 'reed-team', 'zz'" in wrong.problem
+    assert wrong.hint == "did you mean 'blue-team' and 'red-team'?"
 
 
 def test_an_unknown_team_is_a_mistake_with_the_known_names(loop):

@@ -76,17 +76,20 @@ def report(config: Config, **options: Any) -> None:
         if asked.files:
             found, ledger = _combined(config, asked, stack)
             _write(found, asked.output_dir, chromium, asked.form)
-            todo = [(found, asked.team)]
+            todo, wrong = [(found, asked.team)], None
         else:
-            todo, ledger = _of_cluster(config, asked, stack, chromium, sending)
+            todo, ledger, wrong = _of_cluster(config, asked, stack, chromium, sending)
         if sending is None or ledger is None:
             return
         results = [one for found, team in todo for one in _send(sending, found, team, ledger, asked)]
     for one in results:
         say(str(one), to=err)
     failed = failure(results)
-    if failed is not None:
-        raise failed
+    if failed is not None and wrong is not None:
+        say(f"warning: {wrong}", to=err)
+    error = failed or wrong
+    if error is not None:
+        raise error
 
 
 def _send(sending: "Senders", found: WeeklyReport, team: str | None, ledger: Ledger, asked: "_Asked") -> list[Result]:
@@ -142,11 +145,11 @@ class _Asked:
 
 def _of_cluster(
     config: Config, asked: _Asked, stack: ExitStack, chromium: str | None, sending: "Senders | None"
-) -> tuple[list[tuple[WeeklyReport, str | None]], Ledger]:
+) -> tuple[list[tuple[WeeklyReport, str | None]], Ledger, InputError | None]:
     """Make and write the report of one week from the cluster, and those of its teams if they are asked for.
 
     Returns:
-        What is to be sent, each report with its team, and the ledger.
+        What is to be sent, each report with its team; the ledger; the error if a team to be sent one does not exist.
     """
     at_s, zone = asked.now_s or int(time.time()), config.report.time_zone
     name, start_s, end_s = week_of(asked.week, at_s, zone)
@@ -158,11 +161,10 @@ def _of_cluster(
     week = weekly.read_week(pipeline, window, week=name, now_s=at_s, time_zone=zone.key, team=asked.team)
     found = week.report if asked.team is None else weekly.of_team(pipeline, week, asked.team)
     _write(found, asked.output_dir, chromium, asked.form)
-    todo = [(found, asked.team)]
+    todo, sent = [(found, asked.team)], sending.teams if sending is not None and asked.each_team else ()
     if asked.each_team:
-        of_teams = each_team.make(pipeline, week, asked.output_dir, sending.teams if sending is not None else ())
-        todo += [(one, team) for team, one in of_teams.items()]
-    return todo, pipeline.ledger
+        todo += [(one, team) for team, one in each_team.make(pipeline, week, asked.output_dir, sent).items()]
+    return todo, pipeline.ledger, each_team.unknown(pipeline, week, sent)
 
 
 def _combined(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger | None]:
