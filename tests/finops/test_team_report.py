@@ -129,6 +129,24 @@ def test_actions_on_deleted_and_on_re_created_workloads_stay_those_of_the_team(l
     assert sorted(one.workload for one in red.measured) == ["red/Deployment/gone", "red/Deployment/red-app"]
 
 
+def test_the_table_of_the_fleet_and_the_reports_of_teams_agree_after_a_team_was_renamed(loop):
+    """One workload exists and its team has another name now, the other one is deleted and keeps that of the ledger."""
+    named = WorkloadRef("red", "Deployment", "red-app", "uid-red-app")
+    gone = WorkloadRef("red", "Deployment", "gone", "uid-gone")
+    loop.ledger.belongs_to("test")
+    found = [recommendation(1, named, 100.0, "crimson-team"), recommendation(2, gone, 10.0, "blue-team")]
+    loop.ledger.record_run(at(WEEK_H), [replace(one, created_s=at(WEEK_H)) for one in found], [])
+    whole = made(loop)
+    assert {one.id: one.owner for one in whole.recommendations} == {"r-1": "red-team", "r-2": "blue-team"}
+    assert {one.team: one.saving_usd_month for one in whole.teams} == {"red-team": 100.0, "blue-team": 10.0}
+    assert {one.recommendation_id for one in whole.blockers} == {"r-1", "r-2"}
+    for team, usd, ids in (("red-team", 100.0, ["r-1"]), ("blue-team", 10.0, ["r-2"])):
+        part = made(loop, team)
+        assert [one.recommendation_id for one in part.blockers] == ids
+        assert [one.id for one in part.recommendations] == ids
+        assert {one.team: one.saving_usd_month for one in part.teams} == {team: usd}
+
+
 WINDOW = Window(at(0), at(WEEK_H), 300)
 
 

@@ -178,9 +178,10 @@ class _Divided:
     """
 
     def __init__(self, whole: WeeklyReport, owners: _Owners) -> None:
-        self.recommendations = _grouped(whole.recommendations, lambda one: owners.of(one.workload))
+        self.recommendations = _grouped(whole.recommendations, lambda one: one.owner)  # as the show-back table
         self.blocked = _grouped(whole.blocked, lambda one: owners.of(one.workload))
-        self.blockers = _grouped(whole.blockers, lambda one: owners.of(one.workload))
+        of_open = {one.id: one.owner for one in whole.recommendations}
+        self.blockers = _grouped(whole.blockers, lambda one: of_open.get(one.recommendation_id or ""))
         self.actions = _grouped(whole.actions, lambda one: owners.of(one.intent.command.workload))
         self.measured = _grouped(whole.measured, lambda one: owners.named(one.workload))
         self.power = _grouped(whole.power, lambda one: one.team)
