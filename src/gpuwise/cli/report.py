@@ -22,8 +22,8 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.delivery.deliver import Result, deliver, failure, wanted
 from gpuwise.delivery.pdf import installed, write_pdf
-from gpuwise.finops.combined import LATER, combined
-from gpuwise.model.codec import from_json
+from gpuwise.finops.combined import combined, lacking
+from gpuwise.model.codec import from_json, problem_of
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
 from gpuwise.model.report import WeeklyReport
@@ -169,27 +169,26 @@ def _of_cluster(
 
 def _combined(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger | None]:
     """Combine reports from files; also return the ledger that knows what was sent, if anything is to be."""
-    found = combined([_read(path) for path in asked.files], [_lacking(path) for path in asked.files])
+    read = [_read(path) for path in asked.files]
+    found = combined([one for one, _ in read], [without for _, without in read])
     if not asked.send:
         return found, None
     _check_ended(found.week or "", found.end_s, asked.now_s or int(time.time()), ZoneInfo(found.time_zone))
     return found, stack.enter_context(open_ledger(config))
 
 
-def _read(path: Path) -> WeeklyReport:
+def _read(path: Path) -> tuple[WeeklyReport, list[str]]:
+    """Read a report; also name what its file lacks, because an older version wrote it."""
     hint = "give files that `gpuwise report --output-dir` or `-o json` wrote"
     try:
-        return from_json(WeeklyReport, path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return from_json(WeeklyReport, text), lacking(json.loads(text))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--combine: cannot read {path}: {error}", hint=hint) from error
     except ValueError as error:
-        raise InputError(f"--combine: {path} is not a report of this version", hint=hint) from error
-
-
-def _lacking(path: Path) -> list[str]:
-    """The parts of a report that its file does not have, because an older version wrote it."""
-    known = json.loads(path.read_text(encoding="utf-8"))
-    return [name for key, name in LATER.items() if key not in known]
+        raise InputError(
+            f"--combine: {path} is not a report of this version: {problem_of(error)}", hint=hint
+        ) from error
 
 
 def _check_ended(name: str, end_s: int, at_s: int, zone: ZoneInfo) -> None:
