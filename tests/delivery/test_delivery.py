@@ -18,7 +18,7 @@ from tests.report.conftest import sample_report
 from tests.webhook_server import DROP as DROP_REQUEST
 from tests.webhook_server import PATH, webhook_server
 
-from gpuwise.delivery.deliver import FIRST_WAIT_S, LONGEST_WAIT_S, TRIES, deliver, failure, wanted
+from gpuwise.delivery.deliver import FIRST_WAIT_S, LONGEST_WAIT_S, TRIES, Result, deliver, failure, wanted
 from gpuwise.delivery.senders import Senders
 from gpuwise.delivery.settings import EmailSettings, ReportSettings, SlackSettings, TeamSettings
 from gpuwise.memory.ledger import SqliteLedger
@@ -99,6 +99,28 @@ def test_nobody_gets_a_week_twice(mail, hook, ledger):
     assert str(done.results[0]) == (
         f"email {ANA}: 2026-W47 was sent before; `gpuwise report --send --again` sends it again"
     )
+
+
+def test_the_report_of_a_team_that_fails_is_named_with_the_command_that_sends_it_again(mail, ledger):
+    mail.answer("RCPT", "550 unknown user", "550 unknown user")
+    one = Run(ledger, channels(mail), scope="team R&D")
+    assert str(one.results[0]).startswith(f"email {ANA} (team R&D): not sent: ")
+    assert f"email {ANA} (team R&D): " in one.failure.problem
+    assert one.failure.hint == "run `gpuwise report --team 'R&D' --send` again"
+    two = Run(ledger, channels(mail), scope="team ml")
+    assert failure([*one.results, *two.results]).hint == "run `gpuwise report --each-team --send` again"
+
+
+def test_a_report_of_a_team_that_may_have_been_sent_has_a_command_of_its_own():
+    def lost(scope):
+        return Result(Delivery("2026-W47", scope, "email", ANA, DeliveryStatus.UNKNOWN, NOW_S, "no answer"))
+
+    again = "`gpuwise report --team ml --send --again`"
+    assert str(lost("team ml")).endswith(f"may have been sent: no answer; {again} sends it again")
+    assert failure([lost("team ml")]).hint == f"ask the recipient, and run {again} if it did not arrive"
+    assert "the command with --again in the line of each" in failure([lost("team ml"), lost("")]).hint
+    several = str(dataclasses.replace(lost("clusters east, west"), earlier=True))
+    assert "`gpuwise report --combine FILE --combine FILE --send --again`" in several
 
 
 def test_another_week_another_scope_and_another_recipient_are_sent(mail, ledger):
@@ -196,7 +218,7 @@ def test_a_lost_answer_to_the_message_is_not_repeated(mail, hook, ledger, arrive
     done = Run(ledger, channels(mail, hook))
     assert done.statuses == [DeliveryStatus.UNKNOWN] * 2
     assert done.waits == []
-    assert done.failure.hint == "ask the recipient, and use --again if it did not arrive"
+    assert done.failure.hint == "ask the recipient, and run `gpuwise report --send --again` if it did not arrive"
     assert "may have been sent" in str(done.results[0])
     later = Run(ledger, channels(mail, hook))
     assert "it is not known whether it was sent" in later.failure.problem

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def config(servers, tmp_path):
     teams = {
         "ml": {"email": ["ml@example.com", "lead@example.com"]},
         HOSTILE[1]: {"email": ["lead@example.com"], "slack_url_file": str(tmp_path / "url")},
-        "gone": {"email": ["gone@example.com"]},
+        "mll": {"email": ["gone@example.com"]},
     }
     email = {"host": "127.0.0.1", "port": mail.port, "tls": "none", "sender": "gpuwise@example.com"}
     file.write_text(json.dumps({"report": {"email": email, "teams": teams}}))
@@ -139,13 +140,19 @@ def test_each_team_is_sent_its_own_report_once(gpuwise, options, servers, config
     assert done.err.count("error:") == 1
     assert "error: 1 of 4 deliveries failed (3 sent): slack webhook-" in done.err
     assert PATH not in done.err
-    assert "nothing in the cluster belongs to a team 'gone'; nothing is sent to it" in done.err
+    assert f"run `gpuwise report --team {shlex.quote(HOSTILE[1])} --send` again" in done.err
+    wrong = (
+        "report.teams: nothing in the cluster belongs to a team 'mll', so nothing was sent there; did you mean 'ml'?"
+    )
+    assert f"warning: {wrong}" in done.err
     sent = {(one.recipient, one.content.decode(errors="replace").split("Subject: ")[1].split("\r\n")[0])
             for one in mail.accepted}  # fmt: skip
     assert {recipient for recipient, _ in sent} == {"ml@example.com", "lead@example.com"}
     assert len(mail.accepted) == 3
     again = gpuwise(*WEEK, *options, *config, "--each-team", "--send")
-    assert again.code == 0, again.err
+    # All that could be sent was sent, and the exit code still says that a team of the configuration does not exist.
+    assert again.code == 1
+    assert again.err.splitlines()[-1] == f"error: {wrong}"
     assert (len(mail.accepted), len(hook.posted)) == (3, 1)
     assert "script" in json.dumps(hook.posted[0])
     assert "<script>" not in json.dumps(hook.posted[0])

@@ -99,6 +99,40 @@ def test_without_a_power_reading_the_energy_is_unknown_and_the_speed_is_not(seen
     assert one.speed_ratio == pytest.approx(0.9)
 
 
+def test_paces_without_energy_leave_that_of_the_others_as_it_is(seen):
+    """Of 20 h under the limit 10 have a power reading. Energy, work and hours are of these: 4.5 kWh for 32,400."""
+    under = (pace(300.0, per_s=0.9), pace(300.0, per_s=0.5, watts=None))
+    (one,) = found(seen, pace(DEFAULT_W, watts=400.0), pace(DEFAULT_W, watts=None), *under)
+    assert (one.limited.kwh, one.limited.work, one.limited.hours) == pytest.approx((4.5, 32_400, 10.0))
+    assert (one.energy_ratio, one.speed_ratio) == pytest.approx((5 / 6, 0.9))
+
+
+@pytest.mark.parametrize("short", [pace(300.0, hours=3.9), pace(300.0, per_s=0.01)])
+def test_too_little_work_with_energy_is_none_and_the_speed_is_of_all(seen, short):
+    (one,) = found(seen, pace(DEFAULT_W), short, pace(300.0, watts=None))
+    assert (one.limited.kwh, one.energy_ratio) == (None, None)
+    assert one.limited.hours == pytest.approx(short.seconds / HOUR_S + 10.0)
+
+
+@pytest.mark.parametrize(
+    ("pues", "kwh"),
+    [
+        ({}, 4.5),
+        ({REGION: 1.2, "asia-east1": 1.2}, 3.6),
+        ({REGION: 1.2}, None),
+        ({REGION: 1.1, "asia-east1": 1.4}, None),
+    ],
+)
+def test_in_two_regions_the_energy_is_known_only_if_their_pue_is_the_same(seen, monkeypatch, pues, kwh):
+    """10 h at 300 W are 3 kWh of the boards; the general PUE is 1.5."""
+    monkeypatch.setattr(power, "_regions", lambda *_: {REGION, "asia-east1"})
+    both = replace(seen, factors=replace(seen.factors, pue_by_region=pues))
+    (one,) = found(both, pace(DEFAULT_W), pace(300.0))
+    assert one.limited.kwh == (None if kwh is None else pytest.approx(kwh))
+    assert one.limited.kg_co2e is None
+    assert one.speed_ratio == pytest.approx(1.0)
+
+
 def test_the_least_measurement_is_that_of_the_advice_on_limits():
     assert (power.LEAST_S, power.LEAST_UNITS) == (advice.LEAST_S, advice.LEAST_UNITS)
 

@@ -7,8 +7,8 @@ import pytest
 from tests.finops.recorded import BUSY, IDLE, WEEK_H, Fleet
 
 from gpuwise.finops.combined import combined
-from gpuwise.model.report import EnergyUse
-from gpuwise.report import render_html, render_json, render_markdown
+from gpuwise.model.report import EnergyUse, TeamCost
+from gpuwise.report import energy_wording, render_html, render_json, render_markdown
 from gpuwise.report.mail import Views
 from gpuwise.sources.grid import read_grid
 
@@ -83,3 +83,39 @@ def test_several_clusters_sum_it_and_an_earlier_report_is_missing(report):
     early = replace(west, teams=tuple(replace(one, energy=None) for one in west.teams))
     assert of(combined([east, early]), "red-team").energy == of(report, "red-team").energy
     assert of(combined([replace(early, cluster="east"), early]), "red-team").energy is None
+
+
+def energy(measured_gpu_h, kwh, kg_co2e=None, unknown_kwh=0.0, *, allocated_gpu_h=100.0):
+    use = EnergyUse(measured_gpu_h, kwh, kg_co2e, unknown_kwh)
+    return TeamCost("a", 1, allocated_gpu_h, 0.0, None, None, 0.0, energy=use)
+
+
+@pytest.mark.parametrize(
+    ("rest", "text"),
+    [
+        ([energy(100.0, 7.0), energy(99.9, 5.0)], ", and used 12.0 kWh"),
+        ([energy(100.0, 12.0), energy(0.0, None)], ", and used at least 12.0 kWh (50 % measured)"),
+        (
+            [energy(100.0, 12.0), replace(energy(0.0, None), energy=None)],
+            ", and used at least 12.0 kWh (50 % measured)",
+        ),
+        ([energy(10.0, 12.0)], ", and used at least 12.0 kWh (10 % measured)"),
+        ([energy(0.0, None)], ""),
+        ([], ""),
+    ],
+)
+def test_the_energy_of_other_teams_says_of_how_much_of_their_time_it_is(rest, text):
+    assert energy_wording.energy_of_rest(rest).replace("\u00a0", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("team", "text"),
+    [
+        (energy(100.0, 12.0, 6.0), "6.0 kg"),
+        (energy(60.0, 12.0, 6.0), "at least 6.0 kg"),
+        (energy(100.0, 12.0, 6.0, unknown_kwh=1.0), "at least 6.0 kg"),
+        (energy(60.0, 12.0), "unknown"),
+    ],
+)
+def test_carbon_is_a_least_where_energy_is_not_measured_or_a_region_is_unknown(team, text):
+    assert energy_wording.carbon(team).replace("\u00a0", " ") == text

@@ -9,10 +9,13 @@ from tests.finops.recorded import BUSY, IDLE, MONDAY, WEEK_H, Fleet, at
 from tests.finops.test_report import recommendation
 
 from gpuwise import weekly
+from gpuwise.cli import each_team
 from gpuwise.finops.settings import Budget, FinopsSettings
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.profile_file import ProfileFile
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.codec import to_json
+from gpuwise.model.command import FLEET, Command, Intent, Limit, Outcome, OutcomeStatus
 from gpuwise.model.cost import CostDay, CostRow, GpuSeconds, Owner, Price
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
@@ -105,6 +108,45 @@ def test_findings_of_a_pass_more_than_a_week_later_are_not_those_of_the_week(loo
     assert any("are not listed" in note for note in report.quality.notes) is not listed
 
 
+def applied(ledger, number, ref):
+    """An action in the week that is worth $100 a month."""
+    order = Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy", recommendation(number, ref, 100.0))
+    ledger.record_intent(Intent(order, at(50), "7", {}, {}), limits=[Limit(FLEET, 10, 3_600)])
+    ledger.record_outcome(Outcome(f"a-{number}", at(51), OutcomeStatus.APPLIED, None, ""))
+
+
+def test_actions_on_deleted_and_on_re_created_workloads_stay_those_of_the_team(loop):
+    """A workload of red-team was deleted, another one created again: the team has both of its actions, as the fleet has
+    the three of all."""
+    loop.ledger.belongs_to("test")
+    applied(loop.ledger, 1, WorkloadRef("red", "Deployment", "gone", "uid-gone"))
+    applied(loop.ledger, 2, WorkloadRef("red", "Deployment", "red-app", "uid-of-before"))
+    applied(loop.ledger, 3, WorkloadRef("blue", "Deployment", "gone", "uid-gone-too"))
+    whole, red = made(loop), made(loop, "red-team")
+    assert (len(whole.actions), whole.applied_usd_month, len(whole.measured)) == (3, 300.0, 3)
+    assert sorted(one.intent.command.id for one in red.actions) == ["a-1", "a-2"]
+    assert red.applied_usd_month == 200.0
+    assert sorted(one.workload for one in red.measured) == ["red/Deployment/gone", "red/Deployment/red-app"]
+
+
+def test_the_table_of_the_fleet_and_the_reports_of_teams_agree_after_a_team_was_renamed(loop):
+    """One workload exists and its team has another name now, the other one is deleted and keeps that of the ledger."""
+    named = WorkloadRef("red", "Deployment", "red-app", "uid-red-app")
+    gone = WorkloadRef("red", "Deployment", "gone", "uid-gone")
+    loop.ledger.belongs_to("test")
+    found = [recommendation(1, named, 100.0, "crimson-team"), recommendation(2, gone, 10.0, "blue-team")]
+    loop.ledger.record_run(at(WEEK_H), [replace(one, created_s=at(WEEK_H)) for one in found], [])
+    whole = made(loop)
+    assert {one.id: one.owner for one in whole.recommendations} == {"r-1": "red-team", "r-2": "blue-team"}
+    assert {one.team: one.saving_usd_month for one in whole.teams} == {"red-team": 100.0, "blue-team": 10.0}
+    assert {one.recommendation_id for one in whole.blockers} == {"r-1", "r-2"}
+    for team, usd, ids in (("red-team", 100.0, ["r-1"]), ("blue-team", 10.0, ["r-2"])):
+        part = made(loop, team)
+        assert [one.recommendation_id for one in part.blockers] == ids
+        assert [one.id for one in part.recommendations] == ids
+        assert {one.team: one.saving_usd_month for one in part.teams} == {team: usd}
+
+
 WINDOW = Window(at(0), at(WEEK_H), 300)
 
 
@@ -174,6 +216,16 @@ def test_the_parts_of_a_shared_card_and_of_deleted_pods_sum_to_the_fleets(shared
         assert one.bill.idle_usd == pytest.approx(whole[name].idle_usd)
         assert sum(day.idle_gpu_h for day in one.days) == pytest.approx(whole[name].idle_gpu_h)
     assert blue.bill.used_usd + red.bill.used_usd == pytest.approx(week.report.bill.used_usd)
+
+
+def test_a_team_to_be_sent_a_report_that_has_none_is_told_and_one_that_does_not_exist_is_an_error(shared, capsys):
+    week = week_of(shared)
+    assert each_team.make(shared, week, None, ("idle-team", "red-team", "reed-team")).keys() == {"red-team"}
+    assert "team 'idle-team' had no GPU in these weeks; nothing is sent to it" in capsys.readouterr().err
+    assert each_team.unknown(shared, week, ("idle-team", "red-team")) is None
+    wrong = each_team.unknown(shared, week, ("reed-team", "zz", "blu-team"))
+    assert "belongs to the teams 'blu-team', 'reed-team', 'zz'" in wrong.problem
+    assert wrong.hint == "did you mean 'blue-team' and 'red-team'?"
 
 
 def test_an_unknown_team_is_a_mistake_with_the_known_names(loop):

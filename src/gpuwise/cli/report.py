@@ -22,8 +22,8 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.delivery.deliver import Result, deliver, failure, wanted
 from gpuwise.delivery.pdf import installed, write_pdf
-from gpuwise.finops.combined import LATER, combined
-from gpuwise.model.codec import from_json
+from gpuwise.finops.combined import combined, lacking
+from gpuwise.model.codec import from_json, problem_of
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
 from gpuwise.model.report import WeeklyReport
@@ -76,17 +76,20 @@ def report(config: Config, **options: Any) -> None:
         if asked.files:
             found, ledger = _combined(config, asked, stack)
             _write(found, asked.output_dir, chromium, asked.form)
-            todo = [(found, asked.team)]
+            todo, wrong = [(found, asked.team)], None
         else:
-            todo, ledger = _of_cluster(config, asked, stack, chromium, sending)
+            todo, ledger, wrong = _of_cluster(config, asked, stack, chromium, sending)
         if sending is None or ledger is None:
             return
         results = [one for found, team in todo for one in _send(sending, found, team, ledger, asked)]
     for one in results:
         say(str(one), to=err)
     failed = failure(results)
-    if failed is not None:
-        raise failed
+    if failed is not None and wrong is not None:
+        say(f"warning: {wrong}", to=err)
+    error = failed or wrong
+    if error is not None:
+        raise error
 
 
 def _send(sending: "Senders", found: WeeklyReport, team: str | None, ledger: Ledger, asked: "_Asked") -> list[Result]:
@@ -142,11 +145,11 @@ class _Asked:
 
 def _of_cluster(
     config: Config, asked: _Asked, stack: ExitStack, chromium: str | None, sending: "Senders | None"
-) -> tuple[list[tuple[WeeklyReport, str | None]], Ledger]:
+) -> tuple[list[tuple[WeeklyReport, str | None]], Ledger, InputError | None]:
     """Make and write the report of one week from the cluster, and those of its teams if they are asked for.
 
     Returns:
-        What is to be sent, each report with its team, and the ledger.
+        What is to be sent, each report with its team; the ledger; the error if a team to be sent one does not exist.
     """
     at_s, zone = asked.now_s or int(time.time()), config.report.time_zone
     name, start_s, end_s = week_of(asked.week, at_s, zone)
@@ -158,36 +161,34 @@ def _of_cluster(
     week = weekly.read_week(pipeline, window, week=name, now_s=at_s, time_zone=zone.key, team=asked.team)
     found = week.report if asked.team is None else weekly.of_team(pipeline, week, asked.team)
     _write(found, asked.output_dir, chromium, asked.form)
-    todo = [(found, asked.team)]
+    todo, sent = [(found, asked.team)], sending.teams if sending is not None and asked.each_team else ()
     if asked.each_team:
-        of_teams = each_team.make(pipeline, week, asked.output_dir, sending.teams if sending is not None else ())
-        todo += [(one, team) for team, one in of_teams.items()]
-    return todo, pipeline.ledger
+        todo += [(one, team) for team, one in each_team.make(pipeline, week, asked.output_dir, sent).items()]
+    return todo, pipeline.ledger, each_team.unknown(pipeline, week, sent)
 
 
 def _combined(config: Config, asked: _Asked, stack: ExitStack) -> tuple[WeeklyReport, Ledger | None]:
     """Combine reports from files; also return the ledger that knows what was sent, if anything is to be."""
-    found = combined([_read(path) for path in asked.files], [_lacking(path) for path in asked.files])
+    read = [_read(path) for path in asked.files]
+    found = combined([one for one, _ in read], [without for _, without in read])
     if not asked.send:
         return found, None
     _check_ended(found.week or "", found.end_s, asked.now_s or int(time.time()), ZoneInfo(found.time_zone))
     return found, stack.enter_context(open_ledger(config))
 
 
-def _read(path: Path) -> WeeklyReport:
+def _read(path: Path) -> tuple[WeeklyReport, list[str]]:
+    """Read a report; also name what its file lacks, because an older version wrote it."""
     hint = "give files that `gpuwise report --output-dir` or `-o json` wrote"
     try:
-        return from_json(WeeklyReport, path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return from_json(WeeklyReport, text), lacking(json.loads(text))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--combine: cannot read {path}: {error}", hint=hint) from error
     except ValueError as error:
-        raise InputError(f"--combine: {path} is not a report of this version", hint=hint) from error
-
-
-def _lacking(path: Path) -> list[str]:
-    """The parts of a report that its file does not have, because an older version wrote it."""
-    known = json.loads(path.read_text(encoding="utf-8"))
-    return [name for key, name in LATER.items() if key not in known]
+        raise InputError(
+            f"--combine: {path} is not a report of this version: {problem_of(error)}", hint=hint
+        ) from error
 
 
 def _check_ended(name: str, end_s: int, at_s: int, zone: ZoneInfo) -> None:

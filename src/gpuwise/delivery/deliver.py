@@ -5,7 +5,8 @@ leaves a delivery of which nobody knows whether it arrived: the next one reports
 person asks for that.
 """
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.delivery.channel import Channel, Failed, Lost, Transient
@@ -16,6 +17,9 @@ from gpuwise.model.ports import Ledger
 TRIES = 4
 FIRST_WAIT_S, GROWTH = 0.5, 4.0
 """Pauses between the tries: 0.5, 2 and 8 s, unless the server names a longer one."""
+
+_TEAM, _CLUSTERS = "team ", "clusters "
+"""How the scope of a report of a team, and that of one of several clusters, begins."""
 
 LONGEST_WAIT_S = 60.0
 """A recipient is given up if the server asks for a longer pause: the next run tries again."""
@@ -40,17 +44,17 @@ class Result:
 
     def __str__(self) -> str:
         """Format it for a person."""
-        one = self.delivery
-        whom = f"{one.channel} {one.recipient}"
+        one, whom = self.delivery, _whom(self.delivery)
+        again = f"`{_command({one.scope})} --again` sends it again"
         if self.earlier and not self.failed:
-            return f"{whom}: {one.week} was sent before; `gpuwise report --send --again` sends it again"
+            return f"{whom}: {one.week} was sent before; {again}"
         if self.earlier:
             why = one.detail or "an earlier run ended before its end was recorded"
-            return f"{whom}: {one.week} may have been sent before: {why}; --again sends it again"
+            return f"{whom}: {one.week} may have been sent before: {why}; {again}"
         words = {
             DeliveryStatus.SENT: "sent",
             DeliveryStatus.NOT_SENT: f"not sent: {one.detail}",
-            DeliveryStatus.UNKNOWN: f"may have been sent: {one.detail}; --again sends it again",
+            DeliveryStatus.UNKNOWN: f"may have been sent: {one.detail}; {again}",
         }
         return f"{whom}: {words[one.status]}"
 
@@ -107,7 +111,7 @@ def failure(results: Sequence[Result]) -> DeliveryError | None:
     if not failed:
         return None
     unclear = any(one.delivery.status is not DeliveryStatus.NOT_SENT for one in failed)
-    hint = "ask the recipient, and use --again if it did not arrive" if unclear else "run `gpuwise report --send` again"
+    hint = _ask(failed) if unclear else f"run `{_command({one.delivery.scope for one in failed})}` again"
     sent = len(results) - len(failed)
     problem = f"{len(failed)} of {len(results)} deliveries failed ({sent} sent): {'; '.join(map(_brief, failed))}"
     return DeliveryError(problem, hint=hint)
@@ -116,7 +120,30 @@ def failure(results: Sequence[Result]) -> DeliveryError | None:
 def _brief(result: Result) -> str:
     one = result.delivery
     unclear = "" if one.status is DeliveryStatus.NOT_SENT else "it is not known whether it was sent"
-    return f"{one.channel} {one.recipient}: {', '.join(filter(None, (unclear, one.detail)))}"
+    return f"{_whom(one)}: {', '.join(filter(None, (unclear, one.detail)))}"
+
+
+def _whom(one: Delivery) -> str:
+    """The recipient, with what the report covers unless that is the fleet."""
+    return f"{one.channel} {one.recipient}{f' ({one.scope})' if one.scope else ''}"
+
+
+def _ask(failed: Sequence[Result]) -> str:
+    """What to do where it is not known whether a report arrived: --again would send those that did once more."""
+    scopes = {one.delivery.scope for one in failed if one.delivery.status is not DeliveryStatus.NOT_SENT}
+    if len(scopes) == 1:
+        return f"ask the recipient, and run `{_command(scopes)} --again` if it did not arrive"
+    return "ask the recipients, and run the command with --again in the line of each report that did not arrive"
+
+
+def _command(scopes: Collection[str]) -> str:
+    """The command that sends the reports of some scopes, which are those of `wanted`."""
+    if any(one.startswith(_CLUSTERS) for one in scopes):
+        return "gpuwise report --combine FILE --combine FILE --send"
+    teams = [one.removeprefix(_TEAM) for one in scopes if one.startswith(_TEAM)]
+    if not teams:
+        return "gpuwise report --send"
+    return f"gpuwise report {'--each-team' if len(scopes) > 1 else f'--team {shlex.quote(teams[0])}'} --send"
 
 
 def _sent(channel: Channel, recipient: str, wait: Callable[[float], object]) -> tuple[DeliveryStatus, str]:

@@ -4,10 +4,10 @@ A namespace is that of its cluster, so it becomes "cluster/namespace". Clusters 
 same budgets and lasting steps, which count once; those of others have the name of the cluster.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gpuwise.finops.energy import summed
 from gpuwise.finops.power import power_basis
@@ -42,9 +42,48 @@ LATER = {
     "activity": "activity of GPUs",
     "energy_basis": "energy of the teams",
     "power": "energy under power limits",
+    "spending_clusters": "clusters of lasting changes",
+    "bill.unknown_gpu_s": "unknown time of the bill",
+    "bill.unknown_usd": "cost of unknown time",
+    "bill.stranded_gpu_s": "stranded time of the bill",
+    "bill.stranded_usd": "cost of stranded time",
+    "bill.unpriced_idle_gpu_h": "idle time without a price",
+    "days.unknown_gpu_h": "unknown time by day",
+    "days.stranded_gpu_h": "stranded time by day",
+    "teams.unpriced_gpu_h": "unpriced time of teams",
+    "teams.unknown_gpu_h": "unknown time of teams",
+    "workloads.unpriced_gpu_h": "unpriced time of workloads",
+    "workloads.unknown_gpu_h": "unknown time of workloads",
+    "actions.verified": "verified actions",
+    "budgets.alerts": "alerts of budgets",
+    "budgets.unpriced_gpu_h": "unpriced time of budgets",
+    "budgets.remedies": "remedies of budgets",
+    "budgets.remedies_usd": "savings of these",
+    "budgets.clusters": "clusters of budgets",
+    "measured.method": "methods of measured savings",
 }
-"""Parts of a report that older versions do not write, by their key in the file, for people."""
+"""Parts of a report that older versions do not write, by their key in the file, for people.
+
+"bill.unknown_usd" is a key of the bill, "teams.unknown_gpu_h" one of each team.
+"""
 _CLASSES = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
+
+
+def lacking(file: Mapping[str, Any]) -> list[str]:
+    """The parts of `LATER` that the file of a report does not have, because an older version wrote it.
+
+    Args:
+        file: its JSON.
+    """
+    return [name for key, name in LATER.items() if _lacks(file, key)]
+
+
+def _lacks(file: Mapping[str, Any], key: str) -> bool:
+    whole, _, part = key.partition(".")
+    if not part:
+        return whole not in file
+    found = file.get(whole, ())
+    return any(part not in one for one in ([found] if isinstance(found, Mapping) else found))
 
 
 def combined(reports: Sequence[WeeklyReport], lacking: Sequence[Sequence[str]] = ()) -> WeeklyReport:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from gpuwise.finops.accounts import pools_of
-from gpuwise.finops.energy import JOULES_PER_KWH
+from gpuwise.finops.energy import JOULES_PER_KWH, Factors
 from gpuwise.finops.period import Period
 from gpuwise.finops.uses import uses_of
 from gpuwise.model.gpu import named
@@ -26,7 +26,8 @@ LEAST_S, LEAST_UNITS = 14_400.0, 500.0
 METHOD = (
     "The same workload on the same type and number of GPUs, while all of them were at work: energy per unit of its "
     "declared work under a limit below the board's default, beside that without. If the work itself changed in "
-    "between, the difference has that in it."
+    "between, the difference has that in it. The energy is unknown if too little of the work has a power reading, or "
+    "if the workload ran in regions with different PUE."
 )
 NOT_OBSERVED = (
     "Power-limited against plain: not observed in this period. No workload that declares its work was measured both "
@@ -92,12 +93,16 @@ def _regions(period: Period, ref: WorkloadRef) -> set[str | None]:
 
 
 def _use(period: Period, paces: Sequence[Pace], regions: set[str | None]) -> PowerUse:
-    seconds, work = sum(one.seconds for one in paces), sum(one.work for one in paces)
-    energies = [one.energy_j for one in paces if one.energy_j is not None]
-    region = next(iter(regions)) if len(regions) == 1 else None
+    """What was measured: energy, work and time of the paces with energy; without enough of these, those of all."""
+    metered = [one for one in paces if one.energy_j is not None]
+    known = _measured(metered)
+    counted = metered if known else paces
+    seconds, work = sum(one.seconds for one in counted), sum(one.work for one in counted)
+    pue = _pue(period.factors, regions)
     kwh = None
-    if len(energies) == len(paces):
-        kwh = sum(energies) / JOULES_PER_KWH * period.factors.pue_of(region)
+    if known and pue is not None:
+        kwh = sum(one.energy_j or 0.0 for one in metered) / JOULES_PER_KWH * pue
+    region = next(iter(regions)) if len(regions) == 1 else None
     intensity = period.factors.kg_co2e_per_kwh.get(region or "")
     return PowerUse(
         hours=seconds / HOUR_S,
@@ -107,3 +112,9 @@ def _use(period: Period, paces: Sequence[Pace], regions: set[str | None]) -> Pow
         kg_co2e=None if kwh is None or intensity is None else kwh * intensity,
         work_per_kwh=work / kwh if kwh else None,
     )
+
+
+def _pue(factors: Factors, regions: set[str | None]) -> float | None:
+    """The PUE of the work; None if it may be one of several, for in which region a pace was is not known."""
+    found = {factors.pue_of(one) for one in regions} or {factors.pue, *factors.pue_by_region.values()}
+    return found.pop() if len(found) == 1 else None

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -45,6 +45,18 @@ def from_json(model_type: type[T], text: str | bytes) -> T:
     """
     value: T = _adapter(model_type).validate_json(text)
     return value
+
+
+def problem_of(error: ValueError) -> str:
+    """The first problem that `from_json` found, with the dotted name of its field: "bill.idle_usd: Field required".
+
+    Args:
+        error: as it was raised.
+    """
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def pairs(value: Any) -> Any:

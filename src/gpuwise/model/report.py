@@ -386,10 +386,12 @@ class PowerUse:
     """Declared work that a workload did, and the energy of it.
 
     Attributes:
-        hours: time in which all its GPUs were at work and its work was counted.
+        hours: time in which all its GPUs were at work and its work was counted; with a known energy, of this the time
+            in which power was sampled.
         work: units of work done in it.
         work_per_h: units per hour.
-        kwh: energy of the data centre; None if power was sampled in less than 90 % of the time.
+        kwh: energy of the data centre; None if it was measured for less than 4 hours and 500 units, or if the workload
+            ran in regions with different PUE.
         kg_co2e: carbon of it; None if the intensity of its region is not known.
         work_per_kwh: units per kWh; None without energy.
     """

@@ -1,8 +1,8 @@
 """Energy and carbon for a reader: what is not measured is unknown, and a part of it says so."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from gpuwise.model.report import EnergyUse, PowerComparison, PowerUse, TeamCost
+from gpuwise.model.report import PowerComparison, PowerUse, TeamCost
 from gpuwise.report.wording import UNKNOWN, percent
 
 _NBSP = "\u00a0"
@@ -23,14 +23,16 @@ def kwh(one: TeamCost) -> str:
 
 
 def carbon(one: TeamCost) -> str:
-    """The carbon of a team; "at least" where a part of its energy has no known intensity."""
-    return _carbon(one.energy)
-
-
-def _carbon(energy: EnergyUse | None) -> str:
+    """The carbon of a team; "at least" where a part of its energy was not measured, or has no known intensity."""
+    energy = one.energy
     if energy is None or energy.kg_co2e is None:
         return UNKNOWN
-    return f"{'at least ' if energy.unknown_kwh > 0.0 else ''}{amount(energy.kg_co2e, 'kg')}"
+    part = energy.unknown_kwh > 0.0 or not _whole(energy.measured_gpu_h, one.allocated_gpu_h)
+    return f"{'at least ' if part else ''}{amount(energy.kg_co2e, 'kg')}"
+
+
+def _whole(measured_gpu_h: float, allocated_gpu_h: float) -> bool:
+    return measured_gpu_h >= _WHOLE * allocated_gpu_h
 
 
 def measured_share(one: TeamCost) -> str:
@@ -42,7 +44,7 @@ def measured_share(one: TeamCost) -> str:
 
 def energy_remark(one: TeamCost) -> str:
     """The measured share of a team's GPU time where that is not all, and any: "45 % measured"."""
-    if one.energy is None or one.energy.kwh is None or one.energy.measured_gpu_h >= _WHOLE * one.allocated_gpu_h:
+    if one.energy is None or one.energy.kwh is None or _whole(one.energy.measured_gpu_h, one.allocated_gpu_h):
         return ""
     return f"{measured_share(one)} measured"
 
@@ -65,7 +67,16 @@ def _change(ratio: float) -> str:
     return f"{(ratio - 1) * 100:+.1f}{_NBSP}%"
 
 
-def energy_of_rest(every: Iterable[TeamCost]) -> str:
-    """What a list's other teams used together: ", and used 12 kWh"; "" if nothing of it was measured."""
-    known = [one.energy.kwh for one in every if one.energy is not None and one.energy.kwh is not None]
-    return f", and used {amount(sum(known), 'kWh')}" if known else ""
+def energy_of_rest(every: Sequence[TeamCost]) -> str:
+    """What a list's other teams used together: ", and used 12 kWh"; "" if nothing of it was measured.
+
+    Where not all of their time has a power reading, it is "at least 12 kWh (45 % measured)".
+    """
+    known = [one.energy for one in every if one.energy is not None and one.energy.kwh is not None]
+    if not known:
+        return ""
+    used = amount(sum(one.kwh or 0.0 for one in known), "kWh")
+    measured, allocated = sum(one.measured_gpu_h for one in known), sum(one.allocated_gpu_h for one in every)
+    if _whole(measured, allocated):
+        return f", and used {used}"
+    return f", and used at least {used} ({percent(measured / allocated)} measured)"

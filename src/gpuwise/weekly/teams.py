@@ -1,7 +1,7 @@
 """The reports of teams, derived from that of the fleet: each from plain data, so that any process can compile it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -10,7 +10,7 @@ from gpuwise import spending
 from gpuwise.finops import Tags, compile_report
 from gpuwise.finops.parts import PartOfPeriod, parts_of
 from gpuwise.finops.power import power_basis
-from gpuwise.finops.teams import every_team
+from gpuwise.finops.teams import Members, every_team
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import (
@@ -112,6 +112,7 @@ def team_parts(loop: Pipeline, week: Week, only: Collection[str] | None = None) 
     """
     trends, budgets = _trends(loop, week.report), _budgets(loop, week.report)
     members = every_team(week.survey.inventory, Tags(loop.settings.finops.tags))
+    of_fleet = _Divided(week.report, _Owners(members))
     if only is not None:
         members = {name: members[name] for name in only}
     whole = loop.period(week.survey, week.report.generated_s)
@@ -119,7 +120,6 @@ def team_parts(loop: Pipeline, week: Week, only: Collection[str] | None = None) 
     if only is None:
         members = {name: one for name, one in members.items()
                    if one.workloads or name in trends or periods[_selection(name)].billed}  # fmt: skip
-    of_fleet = _Divided(week.report, {one.ref: name for name, of in members.items() for one in of.workloads})
     return [
         TeamPart(
             team=name,
@@ -148,22 +148,42 @@ def _selection(team: str) -> str:
     return f"team {team}"
 
 
+class _Owners:
+    """Whose a workload is that may be deleted or created again: by its name, else by its namespace, as in the bill.
+
+    Args:
+        members: what belongs to each team of the fleet.
+    """
+
+    def __init__(self, members: Mapping[str, Members]) -> None:
+        # Without the uid: a workload that was created again has another one.
+        self._named = {str(one.ref): team for team, of in members.items() for one in of.workloads}
+        self._spaces = {space: team for team, of in members.items() for space in of.namespaces}
+
+    def of(self, ref: WorkloadRef) -> str | None:
+        """The team of a workload; None without one."""
+        return self.named(str(ref))
+
+    def named(self, workload: str) -> str | None:
+        """The team of a workload by its name, "namespace/Kind/name"."""
+        return self._named.get(workload) or self._spaces.get(workload.partition("/")[0])
+
+
 class _Divided:
     """What the report of the fleet has, by team.
 
     Args:
         whole: the report of the fleet.
-        owners: team of each workload.
+        owners: whose each workload is.
     """
 
-    def __init__(self, whole: WeeklyReport, owners: dict[WorkloadRef, str]) -> None:
-        self.recommendations = _grouped(whole.recommendations, lambda one: owners.get(one.workload))
-        self.blocked = _grouped(whole.blocked, lambda one: owners.get(one.workload))
-        self.blockers = _grouped(whole.blockers, lambda one: owners.get(one.workload))
-        self.actions = _grouped(whole.actions, lambda one: owners.get(one.intent.command.workload))
-        # Their name has no uid, as in the bill.
-        named = {str(ref): team for ref, team in owners.items()}
-        self.measured = _grouped(whole.measured, lambda one: named.get(one.workload))
+    def __init__(self, whole: WeeklyReport, owners: _Owners) -> None:
+        self.recommendations = _grouped(whole.recommendations, lambda one: one.owner)  # as the show-back table
+        self.blocked = _grouped(whole.blocked, lambda one: owners.of(one.workload))
+        of_open = {one.id: one.owner for one in whole.recommendations}
+        self.blockers = _grouped(whole.blockers, lambda one: of_open.get(one.recommendation_id or ""))
+        self.actions = _grouped(whole.actions, lambda one: owners.of(one.intent.command.workload))
+        self.measured = _grouped(whole.measured, lambda one: owners.named(one.workload))
         self.power = _grouped(whole.power, lambda one: one.team)
         self.anomalies = _grouped(whole.anomalies, lambda one: one.subject)
 

@@ -24,6 +24,7 @@ from gpuwise.model.pace import Pace
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, BudgetStatus, Kpi, WeeklyReport
+from gpuwise.model.tagging import team_of
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
 
@@ -73,7 +74,7 @@ def read_week(
         members_of(fleet, team, Tags(loop.settings.finops.tags))
     # Findings count that were made in the week or the one after it, in which people read the report.
     late = any(one.created_s >= window.end_s + WEEK_S for one in loop.ledger.recommendations())
-    found, blocked = ((), ()) if late else (tuple(_open(loop.ledger)), tuple(loop.ledger.blocked()))
+    found, blocked = ((), ()) if late else (tuple(_owned(loop, fleet)), tuple(loop.ledger.blocked()))
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
     remarks = [*_recorded(loop, survey, now_s), *_of_zone(window, time_zone)]
@@ -253,6 +254,18 @@ def _open(ledger: Ledger) -> list[Recommendation]:
     whole = (one for one in intents if not one.step_of)
     done = {i.command.recommendation_id for i in whole if last.get(i.command.id) in in_place}
     return [item for item in found if item.id not in done]
+
+
+def _owned(loop: Pipeline, fleet: Inventory) -> Iterator[Recommendation]:
+    """Yield the open recommendations with the team that has the workload now, as the bill.
+
+    A team may have another name since they were made. That of the ledger stays where the workload does not exist.
+    """
+    # Without the uid: a workload that was created again has another one.
+    workloads, tags = {str(one.ref): one for one in fleet.workloads}, Tags(loop.settings.finops.tags)
+    for one in _open(loop.ledger):
+        workload, namespace = workloads.get(str(one.workload)), fleet.namespaces.get(one.workload.namespace)
+        yield one if workload is None else replace(one, owner=team_of(workload, namespace, tags))
 
 
 def _actions(ledger: Ledger, window: Window, fleet: Inventory) -> list[Action]:
