@@ -80,6 +80,18 @@ def test_a_field_that_must_be_there_is_named(files, tmp_path, part, field, named
     assert f"{files[0]} is not a report of this version: {named}; give files that" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("page.txt", "it is a file, and a folder is needed here"), ("page.txt/out", "a part of this path is a file")],
+)
+def test_a_file_where_a_folder_is_needed_is_told(files, tmp_path, folder, said):
+    (tmp_path / "page.txt").write_text("")
+    done = ran("report", "--combine", str(files[0]), "--output-dir", str(tmp_path / folder), home=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {tmp_path / folder}: {said}")
+    assert done.stderr.count("\n") == 1
+
+
 def test_mistakes_are_one_line(files, tmp_path):
     broken = tmp_path / "broken.json"
     broken.write_text("{}")

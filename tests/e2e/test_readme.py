@@ -82,5 +82,5 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
     assert "sandbox / StatefulSet/forgotten / no known units" in outputs["units"]
     assert "idle share" in outputs["kpis"]
     assert "sandbox/StatefulSet/forgotten" in outputs["tags"]
-    assert "No namespace has GPUs that it is known not to have used" in outputs["orphans"]  # the history has ten days
+    assert "No namespace is known to have left its GPUs unused for" in outputs["orphans"]  # the history has ten days
     assert "undone" in outputs["undo"]

@@ -1,4 +1,4 @@
-"""Power-limited against plain: the same work on the same GPUs; what is not alike, or not measured, is not compared."""
+"""With and without a power limit: the same work on the same GPUs; only what is alike and measured is compared."""
 
 from dataclasses import replace
 
@@ -149,6 +149,10 @@ def test_each_view_shows_it_as_text_or_says_that_it_was_not_observed(seen, tmp_p
     shown = replace(report, power=(hostile,), power_basis=power.METHOD)
     html, markdown = render_html(shown), render_markdown(shown)
     assert "<b>|x|" not in html
+    assert ">With and without a power limit</h2>" in html
+    assert '>Without it</th><th scope="col">Change</th>' in html
+    assert "## With and without a power limit" in markdown
+    assert "| units per kWh under it | without it | change |" in markdown
     assert "&lt;b&gt;|x|" in html
     (row,) = (line for line in markdown.splitlines() if "300 W, 1 x" in line.replace("\\", ""))
     assert row.replace("\\|", "").count("|") == 6

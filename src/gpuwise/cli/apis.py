@@ -49,9 +49,9 @@ def apis(config: Config, by: str, window: str, now_s: int | None, form: str) -> 
 
 
 def _known(days: tuple[int, ...], asked: int) -> str:
-    """Which days the server has data for: a day without any is not known to be without use."""
+    """Which days the server has data for: use on a day without any is unknown."""
     if not days:
-        return f"Prometheus has no metrics of a gateway on any of the {asked} days: that is not known to be no use."
+        return f"Prometheus has no metrics of a gateway on any of the {asked} days, so use on these days is unknown."
     part = "each day" if len(days) == asked else f"{len(days)} of {asked} days"
     return f"Prometheus has metrics of a gateway on {part}, from {date(days[0])} to {date(days[-1])}."
 

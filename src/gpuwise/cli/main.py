@@ -42,6 +42,10 @@ def _run() -> int:
 def _described(error: OSError) -> str:
     if error.filename is None:
         return f"{_OUTPUT}: {error.strerror or error}; is the disk full?"
+    if isinstance(error, FileExistsError):
+        return f"{error.filename}: it is a file, and a folder is needed here; name another path"
+    if isinstance(error, NotADirectoryError):
+        return f"{error.filename}: a part of this path is a file, and not a folder; name another path"
     return f"{error.filename}: {error.strerror}; does it exist, and do you have the permission?"
 
 

@@ -46,7 +46,7 @@ def orphans(config: Config, by: str, days: int, now_s: int | None, form: str) ->
 
 def _table(found: tuple[Orphan, ...], by: str, days: int, *, several: bool) -> None:
     if not found:
-        show.put(Text(f"No {by} has GPUs that it is known not to have used for {days} days.", "bold"))
+        show.put(Text(f"No {by} is known to have left its GPUs unused for {days} days.", "bold"))
         return
     columns = (Column("GPUs", right=True), Column("USD/month", right=True), Column("Last use"), Column("Owner"))
     rows = [

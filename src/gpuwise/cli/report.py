@@ -49,7 +49,8 @@ _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 @click.option(
     "--each-team",
     is_flag=True,
-    help="Also the report of each team: files in a folder of --output-dir; with --send, to whom report.teams names.",
+    help="Also write the report of each team into a folder of --output-dir; with --send, also send it to its "
+    "recipients in report.teams.",
 )
 @click.option("--again", is_flag=True, help="With --send: send also what was sent before.")
 @click.option(

@@ -30,7 +30,7 @@ METHOD = (
     "if the workload ran in regions with different PUE."
 )
 NOT_OBSERVED = (
-    "Power-limited against plain: not observed in this period. No workload that declares its work was measured both "
+    "With and without a power limit: not observed in this period. No workload that declares its work was measured both "
     "under a power limit below the board's default and without one, each for 4 hours and 500 units."
 )
 

@@ -53,7 +53,7 @@ def test_it_says_which_days_have_data(url, tmp_path):
     text = " ".join(ran("apis", *options, "--window", "2026-06", home=tmp_path).stdout.split())
     assert "Prometheus has metrics of a gateway on 4 of 6 days, from 2026-06-01 to 2026-06-04." in text
     none = " ".join(ran("apis", *options, "--window", "2026-04", home=tmp_path).stdout.split())
-    assert "Prometheus has no metrics of a gateway on any of the 30 days: that is not known to be no use." in none
+    assert "Prometheus has no metrics of a gateway on any of the 30 days, so use on these days is unknown." in none
 
 
 def test_the_command_prices_tokens_by_the_table_and_says_what_has_no_price(url, tmp_path):
