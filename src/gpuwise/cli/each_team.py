@@ -50,7 +50,7 @@ def make(loop: Pipeline, week: Week, output_dir: Path | None, sent: Collection[s
 def unknown(loop: Pipeline, week: Week, sent: Collection[str]) -> InputError | None:
     """The error that names the teams of report.teams that do not exist; None if all do.
 
-    A team that exists and has nothing in the week is told, and is no error.
+    A team that exists and has nothing in the week is no error: `make` names it.
 
     Args:
         loop: which read the week.
