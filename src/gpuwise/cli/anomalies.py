@@ -40,13 +40,25 @@ def anomalies(config: Config, by: str, days: int, now_s: int | None, form: str) 
         if max(whole) < at_s - days * DAY_S:
             raise InputError(f"the cost history has no complete day of the last {days}", hint=SCAN)
         if len(whole) < LEAST_DAYS:
-            problem = f"the cost history has {len(whole)} complete days; steps are found from {LEAST_DAYS} on"
-            raise InputError(problem, hint=SCAN)
+            _too_short(len(whole), form)
+            return
         found = find(history, by, at_s - days * DAY_S, at_s)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
     else:
         _table(found, days)
+
+
+def _too_short(days: int, form: str) -> None:
+    """Say that steps are not known yet: for a person this is no error, but an empty list would say that there are none.
+
+    Raises:
+        InputError: a program asked.
+    """
+    known = f"cost history has {days} complete days; steps are found from {LEAST_DAYS} on"
+    if form == "json":
+        raise InputError(f"the {known}", hint="ask again when it has more days")
+    show.put(Text(f"The {known}.", "bold"))
 
 
 def _table(found: tuple[CostAnomaly, ...], days: int) -> None:
