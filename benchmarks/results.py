@@ -43,7 +43,7 @@ def circumstances() -> dict[str, str]:
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     return {
-        "commit": _git("describe", "--always", "--dirty", "--abbrev=12"),
+        "commit": _commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, {platform.system()}",
         "software": f"Python {platform.python_version()}, {libraries}",
@@ -55,6 +55,12 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     named = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
     return named[0].partition(":")[2].strip() if named else platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The commit, "-dirty" if other files than the results have changed since."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/benchmarks/RESULTS.md")
+    return _git("describe", "--always", "--abbrev=12") + ("-dirty" if changed else "")
 
 
 def _git(*arguments: str) -> str:
