@@ -108,7 +108,8 @@ class Fleet:
             )
             now_s = at(hours)
             if week:
-                return weekly.report(loop, Window(at(0), now_s, self.step_s), week="2026-W47", now_s=now_s)
+                window = Window(at(0), now_s, self.step_s)
+                return weekly.read_week(loop, window, week="2026-W47", now_s=now_s).report
             survey = loop.survey(now_s)
             report = weekly.summary(loop, select(survey), now_s=now_s)
             if run:

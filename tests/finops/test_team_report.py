@@ -70,7 +70,8 @@ def loop(tmp_path):
 def made(loop, team=None):
     now_s = at(WEEK_H) + 3 * 3_600
     window = Window(at(0), at(WEEK_H), loop.settings.step_s)
-    return weekly.report(loop, window, week="2026-W47", now_s=now_s, team=team)
+    week = weekly.read_week(loop, window, week="2026-W47", now_s=now_s, team=team)
+    return week.report if team is None else weekly.of_team(loop, week, team)
 
 
 def test_a_team_sees_its_part_and_nothing_of_the_others(loop, tmp_path):

@@ -154,7 +154,7 @@ def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport
     name, start_s, end_s = week_of("last", now_s)
     window = Window(start_s, end_s, fleet.window.step_s)
     with progress() as tell:
-        return weekly.report(replace(pipeline, progress=tell), window, week=name, now_s=now_s)
+        return weekly.read_week(replace(pipeline, progress=tell), window, week=name, now_s=now_s).report
 
 
 def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path) -> Config:

@@ -41,7 +41,7 @@ class Budget:
 
 
 def _of_somebody(one: Budget) -> Budget:
-    """Check that a budget says whose it is: one that forgot it would be that of work without a team."""
+    """Check that a budget names its subject: one that forgot it would be that of work without a team."""
     if one.by in (FLEET, UNALLOCATED):
         if one.value is not None:
             raise ValueError(f"budget {one.name!r} is by {one.by}, which has no value: remove value {one.value!r}")

@@ -4,7 +4,7 @@ The loop finds and acts, see `pipeline`; this compiles its findings and the ledg
 finding or changing anything. What `teams` gives to tasks has no ledger and no source in it.
 """
 
-from gpuwise.weekly.teams import of_team, report, team_parts, team_report, team_reports
+from gpuwise.weekly.teams import of_team, team_parts, team_report, team_reports
 from gpuwise.weekly.week import Week, budgets, hour_of_week, read_week, summary
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "hour_of_week",
     "of_team",
     "read_week",
-    "report",
     "summary",
     "team_parts",
     "team_report",

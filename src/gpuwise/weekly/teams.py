@@ -22,10 +22,9 @@ from gpuwise.model.report import (
     WeekCost,
     WeeklyReport,
 )
-from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline
 from gpuwise.report.render import Pages, pages
-from gpuwise.weekly.week import Week, end_of_history, in_zone, read_week, with_remarks
+from gpuwise.weekly.week import Week, end_of_history, in_zone, with_remarks
 
 Item = TypeVar("Item")
 _TOGETHER = 25
@@ -68,26 +67,6 @@ class TeamPart:
     anomalies: tuple[CostAnomaly, ...]
     spending_clusters: int
     remarks: tuple[str, ...]
-
-
-def report(
-    loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC", team: str | None = None
-) -> WeeklyReport:
-    """Build the report of one week from newly scored usage and from the ledger.
-
-    Args:
-        loop: reads and scores the fleet.
-        window: the week.
-        week: its ISO name, "2026-W20".
-        now_s: time of the report, epoch seconds.
-        time_zone: IANA name of the zone in which the week begins and ends.
-        team: whose report it is: its workloads, budgets and lasting changes, and nothing of other teams; None for all.
-
-    Raises:
-        InputError: no workload and no namespace names the team.
-    """
-    found = read_week(loop, window, week=week, now_s=now_s, time_zone=time_zone, team=team)
-    return found.report if team is None else of_team(loop, found, team)
 
 
 def of_team(loop: Pipeline, week: Week, team: str) -> WeeklyReport:
