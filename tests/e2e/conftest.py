@@ -18,6 +18,11 @@ __all__ = ["start_prometheus"]
 
 LEAD = "GPUWISE_LEAD_NAMESPACE"
 """Environment variable: namespace of the Lease. The tests' namespace exists on the emulator and on a real cluster."""
+AT_ONCE = {
+    "GPUWISE_ENACT_MIN_ALIVE_S": "0",
+    "GPUWISE_RECOMMEND_IDLE_AFTER_H": '{"endpoint": 0, "notebook": 0, "batch": 0, "training": 0}',
+}
+"""Environment where a test's series are days old and its pods were started a moment ago."""
 GPUWISE = Path(sys.executable).with_name("gpuwise")
 OURS = ("GPUWISE_", "RAY_", "KUBECONFIG")
 

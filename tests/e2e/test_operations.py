@@ -21,7 +21,7 @@ import pytest
 import yaml
 from tests.cluster_under_test import KUBECONFIG
 from tests.conftest import REPOSITORY
-from tests.e2e.conftest import GPUWISE, LEAD, OURS, gpu_node, of_namespace
+from tests.e2e.conftest import AT_ONCE, GPUWISE, LEAD, OURS, gpu_node, of_namespace
 from tests.e2e.fleets import gpus, listed
 from tests.helm.conftest import Helm, fetch
 from tests.postgresql_server import PASSWORD, postgresql_server
@@ -40,10 +40,9 @@ STEP_S = 300
 IDLE = {"DCGM_FI_DEV_GPU_UTIL": 0, "DCGM_FI_DEV_POWER_USAGE": 61, "DCGM_FI_DEV_FB_USED": 20_000}
 BUSY = {"DCGM_FI_DEV_GPU_UTIL": 93, "DCGM_FI_DEV_POWER_USAGE": 331, "DCGM_FI_DEV_FB_USED": 60_000}
 NORMAL, WITHOUT_FALLBACK = 0.002, 0.04
-FASTER = {
+FASTER = AT_ONCE | {
     "GPUWISE_ENACT_WATCH_SECONDS": "1",  # 600 in the page
     "GPUWISE_POLICY_BUDGETS": '{"namespace/*": {"disruptions": 1, "per_s": 1}}',  # 600 s in the page
-    "GPUWISE_ENACT_MIN_ALIVE_S": "0",  # the test's pods were started a moment ago
 }
 GRANTS = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 # What differs from run to run: ids, and the rows of the ledger with their times.

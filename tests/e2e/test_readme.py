@@ -6,7 +6,7 @@ import time
 
 from tests.api_requests import changes
 from tests.conftest import REPOSITORY
-from tests.e2e.conftest import gpu_node, of_namespace
+from tests.e2e.conftest import AT_ONCE, gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
 from gpuwise.emulate.objects import statefulset
@@ -40,10 +40,9 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
     outputs, ids = {}, {}
     with start_cluster(fleet) as cluster:
-        env = {
+        env = AT_ONCE | {
             "GPUWISE_PROMETHEUS_URL": prometheus,
             "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "config")),
-            "GPUWISE_ENACT_MIN_ALIVE_S": "0",  # the series are ten days old, the pod is new
         }
         for command in commands():
             arguments = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in command]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from tests.cluster_under_test import KUBECONFIG, StartCluster
 from tests.custom_kinds import CUSTOM, admitted, definition, load, read
-from tests.e2e.conftest import GPUWISE, LEAD, gpu_node, of_namespace
+from tests.e2e.conftest import AT_ONCE, GPUWISE, LEAD, gpu_node, of_namespace
 from tests.series import BUSY_VALUES, IDLE_VALUES
 
 from gpuwise.emulate import ADMIN_TOKEN
@@ -41,12 +41,11 @@ FORBIDDEN_RESOURCES = {"*", "secrets", "pods/exec", "nodes/proxy", "serviceaccou
 FORBIDDEN_RESOURCES |= {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
 FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "delete", "deletecollection"}
 
-BOLD = {
+BOLD = AT_ONCE | {
     "GPUWISE_POLICY_MAX_RISK": "4",
     "GPUWISE_POLICY_BRAKE_SHARE": "1",
     "GPUWISE_POLICY_BUDGET_DISRUPTIONS": "50",
     "GPUWISE_LEAD_NAMESPACE": "gpuwise",  # as in its pod
-    "GPUWISE_ENACT_MIN_ALIVE_S": "0",  # a real server's pods are new
     "GPUWISE_ENACT_WATCH_SECONDS": "0",  # nothing runs the custom kinds' operators
 }
 STEP_S = 300

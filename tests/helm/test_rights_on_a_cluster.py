@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from tests.cluster_under_test import KUBECONFIG, NAMESPACE
-from tests.e2e.conftest import gpu_node, gpuwise, of_namespace
+from tests.e2e.conftest import AT_ONCE, gpu_node, gpuwise, of_namespace
 from tests.series import IDLE_VALUES
 
 from gpuwise.emulate.objects import deployment
@@ -63,8 +63,8 @@ def test_the_service_has_every_right_that_it_needs(cluster, options_of_service, 
     kubeconfig, options = options_of_service
     found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
     assert {one["workload"]["name"] for one in found} == {"granted", "other"}
-    # The Lease is in the namespace of the release, as in its pod; the pods are new.
-    env = {"GPUWISE_LEAD_NAMESPACE": "gpuwise", "GPUWISE_ENACT_MIN_ALIVE_S": "0"}
+    # The Lease is in the namespace of the release, as in its pod.
+    env = AT_ONCE | {"GPUWISE_LEAD_NAMESPACE": "gpuwise"}
     done = gpuwise("run", "--once", "--mode", "enforce", *options, env=env)
     assert done.code == 0, done.err
     assert (replicas(cluster, "granted", NAMESPACE), replicas(cluster, "other", OTHER)) == (0, 1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.cases import WEEK, case, reason
-from tests.fleet import workload
+from tests.fleet import NOW_S, pod, workload
 from tests.series import BUSY_VALUES, DAY_STEPS, device, usage
 
 from gpuwise.model.changes import ScaleTo
@@ -17,6 +17,8 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.idle import idle_shutdown
+
+WINDOW_END_S = usage(device(WEEK)).window.end_s
 
 
 def test_a_forgotten_endpoint_is_stopped_and_saves_the_price_of_its_gpu():
@@ -73,6 +75,19 @@ def test_a_notebook_counts_as_forgotten_after_a_day():
     subject = workload(workload_class=WorkloadClass.NOTEBOOK)
     found = idle_shutdown(case(usage(device(WEEK, busy=range(WEEK - DAY_STEPS))), subject))
     assert isinstance(found, Recommendation)
+
+
+@pytest.mark.parametrize("started_s", [WINDOW_END_S - 1, WINDOW_END_S, WINDOW_END_S + 299])
+def test_pods_that_were_started_a_moment_ago_begin_its_idle_time_anew(started_s):
+    one = case(usage(device(WEEK)), workload(pods=(replace(pod(), started_s=started_s),)))
+    assert one.profile.window.end_s == WINDOW_END_S
+    started_in_the_step_that_is_not_over = replace(one, fleet=replace(one.fleet, now_s=WINDOW_END_S + 299))
+    assert reason(idle_shutdown(started_in_the_step_that_is_not_over)) is Reason.TOO_YOUNG
+
+
+def test_pods_that_a_replay_cannot_know_do_not_count():
+    one = case(usage(device(WEEK)), workload(pods=(replace(pod(), started_s=NOW_S + 1),)))
+    assert isinstance(idle_shutdown(one), Recommendation)
 
 
 def test_i2_incident_jobstats_28_gpu_util_alone_stops_nothing_beside_used_memory():

@@ -45,7 +45,7 @@ def idle_shutdown(case: Case) -> Recommendation | Blocked:
 def _refusal(case: Case) -> Blocked | None:
     idle, workload = case.profile.idle, case.workload
     needed_h = case.settings.idle_after_h[workload.workload_class]
-    idle_h, end_s = _idle_h(case), case.profile.window.end_s
+    idle_h = _idle_h(case)
     if workload.ref.kind not in STOPPABLE:
         return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, refused(workload.ref.kind), _evidence(case))
     if workload.replicas == 0 or not workload.active_pods:
@@ -61,7 +61,8 @@ def _refusal(case: Case) -> Blocked | None:
     # Its sensors know nothing of the time before its pods: it may have been stopped then (kubeflow#6648). Pods that
     # were started after the instant of a replay do not count.
     starts = (one.started_s for one in workload.active_pods if one.started_s is not None)
-    idle_h = min([idle_h, *((end_s - started_s) / HOUR_S for started_s in starts if started_s <= end_s)])
+    ages_h = ((case.now_s - started_s) / HOUR_S for started_s in starts if started_s <= case.now_s)
+    idle_h = min([idle_h, *ages_h])
     if idle_h < needed_h:
         detail = f"idle for {idle_h:.1f} h; the threshold for class {workload.workload_class.value} is {needed_h} h"
         return case.blocked(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
