@@ -1,11 +1,12 @@
 // A CUDA load of known occupancy: BLOCKS blocks of THREADS threads, all busy for SECONDS.
 //
-//   load SECONDS BLOCKS THREADS ON_MS OFF_MS
+//   load SECONDS BLOCKS THREADS ON_MS OFF_MS [MIB]
 //
 // As long as BLOCKS does not exceed the number of multiprocessors, each block runs on its own multiprocessor. The share
 // of multiprocessors with a resident warp is then BLOCKS / multiprocessors, and the occupancy is
 // BLOCKS * THREADS / (multiprocessors * maximum resident threads per multiprocessor). The load alternates between
-// ON_MS milliseconds of work and OFF_MS milliseconds without work. With BLOCKS 0 it only creates a context.
+// ON_MS milliseconds of work and OFF_MS milliseconds without work. With BLOCKS 0 it only creates a context. It holds MIB
+// mebibytes of the GPU's memory, as a server holds its weights.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -26,6 +27,8 @@ int main(int argc, char **argv) {
     const int blocks = atoi(argv[2]), threads = atoi(argv[3]), on_ms = atoi(argv[4]), off_ms = atoi(argv[5]);
     printf("%d %d\n", device.multiProcessorCount, device.maxThreadsPerMultiProcessor);
     fflush(stdout);
+    void *weights = nullptr;
+    if (argc > 6 && cudaMalloc(&weights, static_cast<size_t>(atoll(argv[6])) << 20) != cudaSuccess) return 4;
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
     while (std::chrono::steady_clock::now() < end) {
         if (blocks > 0) {

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.validate_gpu.__main__ import Row, merged, section
 from benchmarks.validate_gpu.references import dmon_columns
 from tests.conftest import REPOSITORY
 
@@ -19,6 +20,23 @@ DMON = """\
 def test_the_columns_of_dmon_are_read_by_name():
     columns = dmon_columns(DMON)
     assert (columns["pwr"], columns["sm"], columns["pclk"], columns["ofa"]) == ("267", "100", "1980", "-")
+
+
+def test_a_gpu_replaces_its_own_section_and_keeps_those_of_others():
+    first, second, again = (
+        section([Row("idle", "power", "70", value, agrees=True)], [], {"GPU": gpu})
+        for gpu, value in (("NVIDIA H200", "71"), ("NVIDIA A100", "72"), ("NVIDIA H200", "73"))
+    )
+    document = merged(merged(merged("", first), second), again)
+    assert [line for line in document.splitlines() if line.startswith("## ")] == ["## NVIDIA H200", "## NVIDIA A100"]
+    assert [value in document for value in ("| 71 |", "| 72 |", "| 73 |")] == [False, True, True]
+    assert document.startswith("# Validation on real GPUs\n")
+
+
+def test_the_document_is_as_it_is_written():
+    document = (REPOSITORY / "docs" / "validation.md").read_text()
+    newest = document[document.rindex("\n## ") + 1 :]
+    assert merged(document, newest) == document
 
 
 @pytest.mark.parts
