@@ -7,7 +7,9 @@ from gpuwise.enact.target import Target, read_target
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import ClusterReader, Object
 
-_POLL_S = 0.1
+# An idle controller observes a write within milliseconds, a busy one within seconds.
+_FIRST_POLL_S = 0.01
+_LONGEST_POLL_S = 0.2
 
 
 def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) -> Target | Refusal:
@@ -21,12 +23,13 @@ def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) 
     Raises:
         ClusterError: the target could not be read.
     """
-    until = time.monotonic() + timeout_s
+    until, wait_s = time.monotonic() + timeout_s, _FIRST_POLL_S
     while True:
         target = read_target(cluster, workload)
         if isinstance(target, Refusal) or _observed(target.item) or time.monotonic() >= until:
             return target
-        time.sleep(_POLL_S)
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_POLL_S)
 
 
 def _observed(item: Object) -> bool:
