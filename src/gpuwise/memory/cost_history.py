@@ -3,10 +3,23 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, MetaData, Table, Text, case, func, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    MetaData,
+    Table,
+    Text,
+    case,
+    func,
+    literal,
+    select,
+)
 
 from gpuwise.memory.ledger_database import Database
-from gpuwise.memory.ledger_tables import one_of
+from gpuwise.memory.ledger_tables import listed, one_of
 from gpuwise.model.cost import (
     CLASSES,
     KEYS,
@@ -102,7 +115,7 @@ class SqlCostHistory:
         self, by: Sequence[str], since_s: int, until_s: int, where: Mapping[str, Collection[str]] | None = None
     ) -> Iterator[CostSum]:
         """See the port."""
-        only = [one_of(rows.c[f"key_{name}"], values) for name, values in (where or {}).items()]
+        only = [one_of(rows.c[f"key_{name}"], literal(listed(values))) for name, values in (where or {}).items()]
         keys = [rows.c.day_s if name == "day" else rows.c.cluster if name == "cluster" else rows.c[f"key_{name}"]
                 for name in by]  # fmt: skip
         price, times = rows.c.usd_per_gpu_h, [rows.c[f"{name}_s"] for name in CLASSES]

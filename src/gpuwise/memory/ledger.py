@@ -17,16 +17,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import Connection, Select, select
 
 from gpuwise.memory import ledger_chain as chain
 from gpuwise.memory import ledger_queries as queries
 from gpuwise.memory.cost_history import SqlCostHistory
 from gpuwise.memory.ledger_database import KEEP_HINT, Database, sqlite
-from gpuwise.memory.ledger_tables import events, findings, identity, of_cluster, of_kind, one_of
+from gpuwise.memory.ledger_tables import identity, listed
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.command import Directive, Intent, LedgerHead, Limit, Outcome, Term, Trigger
 from gpuwise.model.delivery import Delivery, may_begin
@@ -121,9 +121,9 @@ class SqlLedger:
         with self._database.of_one_instant() as db:
             wrong, found = chain.checked(db, whole=whole)
             known = chain.remembered(db) == found
-            run = db.execute(queries.latest_run()).first()
+            run = db.execute(queries.LATEST_RUN).first()
             looked = wrong is None and (whole or found.upto <= chain.SLICE)  # a changed row may be no JSON
-            hidden = db.execute(queries.hidden()).first() if looked else None
+            hidden = db.execute(queries.HIDDEN).first() if looked else None
         if wrong is not None:
             raise LedgerError(f"ledger {self.place} was tampered with at row {wrong}", hint=KEEP_HINT)
         if not known:
@@ -166,8 +166,8 @@ class SqlLedger:
         body = to_json(found)
         with self._appending() as db:
             run = _append(db, now_s, "run", str(now_s), _digest(body))
-            db.execute(delete(findings).where(of_cluster(findings.c.body, self._cluster)))
-            db.execute(insert(findings).values(run=run, body=body))
+            db.execute(queries.earlier_findings(of_one_cluster=bool(self._cluster)), self._own)
+            db.execute(queries.KEEP_FINDINGS, {"run": run, "body": body})
 
     def record_intent(self, intent: Intent, *, limits: Sequence[Limit]) -> Limit | None:
         """See the port."""
@@ -175,8 +175,9 @@ class SqlLedger:
             epoch = intent.epoch or self._current_epoch(db)
             self._reject_earlier(db, epoch)
             for limit in limits:
-                spent = db.execute(queries.spent(limit, intent.at_s, self._cluster)).scalar_one()
-                if spent >= limit.disruptions:
+                window = {"after_s": intent.at_s - limit.per_s, "scope": limit.scope, **self._own}
+                spent = queries.spent(of_one_cluster=bool(self._cluster))
+                if db.execute(spent, window).scalar_one() >= limit.disruptions:
                     return limit
             own = replace(intent, cluster=intent.cluster or self._cluster, epoch=epoch)
             _append(db, intent.at_s, "intent", intent.command.id, to_json(own))
@@ -195,7 +196,7 @@ class SqlLedger:
             return self._term(db)
 
     def _term(self, db: Connection) -> Term | None:
-        terms = self._of_cluster(self._parsed(Term, *row) for row in _rows(db, of_kind("term")))
+        terms = self._of_cluster(self._parsed(Term, *row) for row in db.execute(queries.TERMS))
         return terms[-1] if terms else None
 
     def _current_epoch(self, db: Connection) -> int:
@@ -233,7 +234,7 @@ class SqlLedger:
     def begin_delivery(self, delivery: Delivery, *, again: bool) -> Delivery | None:
         """See the port."""
         with self._appending() as db:
-            rows = _rows(db, of_kind("delivery"), events.c.subject == delivery.key)
+            rows = db.execute(queries.DELIVERIES_OF, {"subject": delivery.key})
             earlier = self._of_cluster(self._parsed(Delivery, *row) for row in rows)
             latest = earlier[-1] if earlier else None
             if not may_begin(latest, again=again):
@@ -252,45 +253,46 @@ class SqlLedger:
 
     def deliveries(self) -> list[Delivery]:
         """See the port."""
-        return self._of_cluster(self._read(Delivery, of_kind("delivery")))
+        return self._of_cluster(self._read(Delivery, queries.DELIVERIES))
 
     def intent(self, command_id: str) -> Intent | None:
         """See the port."""
-        found = self._read(Intent, of_kind("intent"), events.c.subject == command_id)
+        found = self._read(Intent, queries.INTENT, subject=command_id)
         return found[0] if found else None
 
     def intents(self, *, since_s: int = 0) -> list[Intent]:
         """See the port."""
-        return self._of_cluster(self._read(Intent, of_kind("intent"), events.c.at_s >= since_s))
+        return self._of_cluster(self._read(Intent, queries.INTENTS, since_s=since_s))
 
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
         """See the port."""
-        return self._read(Outcome, of_kind("outcome"), events.c.at_s >= since_s)
+        return self._read(Outcome, queries.OUTCOMES, since_s=since_s)
 
     def attempts(
         self, *, since_s: int, uids: Collection[str] = (), ids: Collection[str] = ()
     ) -> tuple[list[Intent], list[Outcome]]:
         """See the port."""
-        intents = self._of_cluster(self._read(Intent, queries.attempted(since_s, uids, ids)))
-        names = [one.command.id for one in intents]
-        return intents, self._read(Outcome, of_kind("outcome"), one_of(events.c.subject, names))
+        asked = {"since_s": since_s, "uids": listed(uids), "ids": listed(ids)}
+        intents = self._of_cluster(self._read(Intent, queries.ATTEMPTED, **asked))
+        names = listed([one.command.id for one in intents])
+        return intents, self._read(Outcome, queries.OUTCOMES_OF_MANY, subjects=names)
 
     def unsettled(self) -> list[Intent]:
         """See the port."""
-        return self._of_cluster(self._read(Intent, of_kind("intent"), queries.is_open()))
+        return self._of_cluster(self._read(Intent, queries.UNSETTLED))
 
     def outcome(self, command_id: str) -> Outcome | None:
         """See the port."""
-        found = self._read(Outcome, of_kind("outcome"), events.c.subject == command_id)
+        found = self._read(Outcome, queries.OUTCOMES_OF, subject=command_id)
         return found[-1] if found else None
 
     def directives(self) -> list[Directive]:
         """See the port."""
-        return self._of_cluster(self._read(Directive, of_kind("directive")))
+        return self._of_cluster(self._read(Directive, queries.DIRECTIVES))
 
     def triggers(self) -> list[Trigger]:
         """See the port."""
-        return self._of_cluster(self._read(Trigger, of_kind("trigger")))
+        return self._of_cluster(self._read(Trigger, queries.TRIGGERS))
 
     def _of_cluster(self, rows: Iterable[R]) -> list[R]:
         return [row for row in rows if not self._cluster or row.cluster in ("", self._cluster)]
@@ -321,15 +323,19 @@ class SqlLedger:
 
     def _of_clusters(self) -> Iterator[_Findings]:
         """The findings of the latest run of this cluster; if it is not known, of each cluster, the newest first."""
-        chosen = select(findings.c.run, findings.c.body).where(of_cluster(findings.c.body, self._cluster))
         with self._database.reading() as db:
-            rows = db.execute(chosen.order_by(findings.c.run.desc())).all()
+            rows = db.execute(queries.findings_of(of_one_cluster=bool(self._cluster)), self._own).all()
         for row in rows[:1] if self._cluster else rows:
             yield self._parsed(_Findings, row.run, row.body)
 
-    def _read(self, kind: type[T], *where: ColumnElement[bool]) -> list[T]:
+    @property
+    def _own(self) -> dict[str, str]:
+        """The parameter of a question about one cluster."""
+        return {"cluster": self._cluster} if self._cluster else {}
+
+    def _read(self, kind: type[T], question: Select[Any], **asked: object) -> list[T]:
         with self._database.reading() as db:
-            rows = _rows(db, *where)
+            rows = db.execute(question, asked).all()
         return [self._parsed(kind, *row) for row in rows]
 
     def _parsed(self, kind: type[T], number: int, body: str) -> T:
@@ -362,16 +368,12 @@ class SqliteLedger(SqlLedger):
         self.path = path
 
 
-def _rows(db: Connection, *where: ColumnElement[bool]) -> list[tuple[int, str]]:
-    found = db.execute(select(events.c.seq, events.c.body).where(*where).order_by(events.c.seq))
-    return [(seq, body) for seq, body in found]
-
-
 def _append(db: Connection, at_s: int, kind: str, subject: str, body: str) -> int:
     """Add a row to the chain and return its number; the transaction is one that no other writer shares."""
     seq, last = chain.head(db)
     digest = chain.link(last, at_s, kind, subject, body)
-    db.execute(insert(events).values(seq=seq + 1, at_s=at_s, kind=kind, subject=subject, body=body, hash=digest))
+    row = {"seq": seq + 1, "at_s": at_s, "kind": kind, "subject": subject, "body": body, "hash": digest}
+    db.execute(queries.APPEND, row)
     return seq + 1
 
 

@@ -70,11 +70,11 @@ def problems(db: Connection) -> Iterator[str]:
     mark = chain.remembered(db)
     if expected <= mark.upto:
         yield f"rows {expected} to {mark.upto} are missing at the end: they had been verified before"
-    run = db.execute(queries.latest_run()).first()
+    run = db.execute(queries.LATEST_RUN).first()
     if run is not None and (run.found is None or hashlib.sha256(run.found.encode()).hexdigest() != run.digest):
         yield f"row {run.seq} (run): its findings were changed or removed"
     # The database would refuse to look into a body that is no JSON; its row is listed above.
-    hidden = db.execute(queries.hidden()).first() if readable else None
+    hidden = db.execute(queries.HIDDEN).first() if readable else None
     if hidden is not None:
         yield f"row {hidden[0]} (intent): it is open, and the table of open intents does not have it"
 

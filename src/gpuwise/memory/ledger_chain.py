@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
+from gpuwise.memory import ledger_queries as queries
 from gpuwise.memory.ledger_tables import events
 from gpuwise.memory.ledger_tables import verified as marks
 
@@ -52,7 +53,7 @@ def link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
 
 def head(db: Connection) -> tuple[int, str]:
     """Number and hash of the newest row."""
-    row = db.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    row = db.execute(queries.HEAD).first()
     return (int(row.seq), str(row.hash)) if row else (0, GENESIS)
 
 
@@ -60,7 +61,7 @@ def digest_at(db: Connection, seq: int) -> str | None:
     """The hash of a row, None if it does not exist; row 0 is before the first."""
     if seq == 0:
         return GENESIS
-    found = db.execute(select(events.c.hash).where(events.c.seq == seq)).scalar()
+    found = db.execute(queries.DIGEST, {"seq": seq}).scalar()
     return None if found is None else str(found)
 
 

@@ -54,20 +54,24 @@ def value(body: ColumnElement[str], path: str) -> ColumnElement[str]:
     return _Value(body, literal_column(f"'{path}'"))
 
 
-def one_of(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
-    """The condition that a column has one of many values, which are sent as one parameter."""
-    listed = _Elements(parameter(None, json.dumps(sorted(values)), String))
-    return column.op("IN", is_comparison=True)(listed)
+def one_of(column: ColumnElement[str], values: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition that a column has one of many values, which are sent as one: `listed`."""
+    return column.op("IN", is_comparison=True)(_Elements(values))
 
 
-def of_cluster(body: ColumnElement[str], cluster: str) -> ColumnElement[bool]:
-    """The condition that a row is of this cluster, or of no known one; every row if the cluster is ""."""
-    return func.coalesce(value(body, "$.cluster"), "").in_(["", cluster]) if cluster else literal_column("1 = 1")
+def listed(values: Collection[str]) -> str:
+    """Many values as one, for `one_of`."""
+    return json.dumps(sorted(values))
 
 
-def in_scope(body: ColumnElement[str], scope: str) -> ColumnElement[bool]:
-    """The condition that an intent counts in the budget of a scope; without scopes it counts in each."""
-    return value(body, "$.scopes").is_(None) | _HasScope(body, parameter(None, scope, String))
+def of_cluster(body: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition that a row is of the parameter `cluster`, or of no known cluster."""
+    return func.coalesce(value(body, "$.cluster"), "").in_(["", parameter("cluster", type_=String)])
+
+
+def in_scope(body: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition that an intent counts in the budget of the parameter `scope`; without scopes it counts in each."""
+    return value(body, "$.scopes").is_(None) | _HasScope(body, parameter("scope", type_=String))
 
 
 class _Value(FunctionElement[str]):
