@@ -176,8 +176,8 @@ class SqlLedger:
             self._reject_earlier(db, epoch)
             for limit in limits:
                 window = {"after_s": intent.at_s - limit.per_s, "scope": limit.scope, **self._own}
-                spent = queries.spent(of_one_cluster=bool(self._cluster))
-                if db.execute(spent, window).scalar_one() >= limit.disruptions:
+                spent = db.execute(queries.spent(of_one_cluster=bool(self._cluster)), window).scalar_one()
+                if spent >= limit.disruptions:
                     return limit
             own = replace(intent, cluster=intent.cluster or self._cluster, epoch=epoch)
             _append(db, intent.at_s, "intent", intent.command.id, to_json(own))
