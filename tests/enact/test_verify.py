@@ -26,7 +26,7 @@ class Controller:
 
 
 @pytest.mark.parametrize(("after_s", "late_s", "reads"), [(0.0, 0.0, 1), (0.025, 0.01, 3), (3.0, 0.2, 20)])
-def test_it_reads_often_at_first_and_seldom_later(monkeypatch, after_s, late_s, reads):
+def test_it_reads_often_at_first_and_rarely_later(monkeypatch, after_s, late_s, reads):
     controller = Controller(monkeypatch, after_s)
     found = verify.settled(controller, workload().ref, timeout_s=5.0)
     assert isinstance(found, Target)

@@ -58,6 +58,7 @@ def rewrite(monkeypatch, change):
     monkeypatch.setattr(InProcessClient, "patch", rewritten)
 
 
+@pytest.mark.xdist_group("schedules")  # one worker enumerates the crash points, 8 s
 def test_a_handful_of_schedules_violates_nothing():
     found = some(DRAWN, 25)
     assert found.violations == 0, report(found, 0.0)
@@ -96,6 +97,7 @@ def test_i8_a_crash_at_each_failpoint_of_one_action():
     }  # fmt: skip
 
 
+@pytest.mark.xdist_group("schedules")
 def test_a_schedule_is_the_same_each_time():
     for seed in (7, DRAWN + 3):
         assert run(seed).trace == run(seed).trace

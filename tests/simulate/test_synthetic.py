@@ -175,9 +175,9 @@ def test_an_inventory_takes_the_documented_memory():
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        fleet = SyntheticFleet(8_000, WINDOW, seed=3).snapshot(NOW)
-        per_gpu = (tracemalloc.get_traced_memory()[0] - before) / 8_000
+        fleet = SyntheticFleet(2_560, WINDOW, seed=3).snapshot(NOW)
+        per_gpu = (tracemalloc.get_traced_memory()[0] - before) / 2_560
     finally:
         tracemalloc.stop()
-    assert len(fleet.workloads) == 8_000 // GPUS_PER_BLOCK * len(BLOCK_WORKLOADS)
+    assert len(fleet.workloads) == 2_560 // GPUS_PER_BLOCK * len(BLOCK_WORKLOADS)
     assert per_gpu < 1_300

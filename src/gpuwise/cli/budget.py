@@ -13,7 +13,6 @@ from gpuwise.cli.options import ledger_only, now
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
-from gpuwise.model.moment import month_of
 from gpuwise.model.report import BudgetStatus
 from gpuwise.report import wording as written
 from gpuwise.report.spending_wording import budget_state, budget_subject
@@ -39,12 +38,12 @@ def budget(context: click.Context, config: Config, now_s: int | None, form: str)
     if form == "json":
         show.print_raw(to_json(found, indent=2))
     else:
-        _table(found, month_of(at_s)[1])
+        _table(found)
     if any(one.state in ("over", "breach") for one in found):
         context.exit(2)
 
 
-def _table(found: tuple[BudgetStatus, ...], month_s: int) -> None:
+def _table(found: tuple[BudgetStatus, ...]) -> None:
     columns = (
         Column("Budget", right=True),
         Column("Spent", right=True),
@@ -54,7 +53,7 @@ def _table(found: tuple[BudgetStatus, ...], month_s: int) -> None:
     rows = [
         Row(
             f"{one.name}: {budget_subject(one)}, {one.month}",
-            (written.usd(one.usd), _spent(one, month_s), _forecast(one), budget_state(one)),
+            (written.usd(one.usd), _spent(one), _forecast(one), budget_state(one)),
             tuple(f"gpuwise explain {name}" for name in one.remedies[:3]),
         )
         for one in found
@@ -66,9 +65,8 @@ def _table(found: tuple[BudgetStatus, ...], month_s: int) -> None:
         show.put(Text(f"{one.name}: {hours} have no price and are not part of the dollars.", "yellow"))
 
 
-def _spent(one: BudgetStatus, month_s: int) -> str:
-    """What was spent since a midnight; of a month of which nothing is in the history, that is not $0."""
-    return "none recorded" if one.until_s <= month_s else written.usd(one.actual_usd)
+def _spent(one: BudgetStatus) -> str:
+    return "none recorded" if one.actual_usd is None else written.usd(one.actual_usd)
 
 
 def _forecast(one: BudgetStatus) -> str:

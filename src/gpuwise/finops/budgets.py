@@ -80,7 +80,7 @@ def status(
         subject=subject(budget),
         month=month,
         usd=budget.usd,
-        actual_usd=actual,
+        actual_usd=actual if until_s > start_s else None,
         until_s=min(until_s, end_s),
         burn_usd_day=mean_of(series[-_WEEK_D:]),
         forecast_usd=expected,

@@ -122,8 +122,8 @@ def combined(reports: Sequence[WeeklyReport], lacking: Sequence[Sequence[str]] =
         blocked=tuple(one for part in parts for one in part.blocked),
         blockers=tuple(one for part in parts for one in part.blockers),
         actions=_sorted((one for part in parts for one in part.actions), lambda one: one.intent.at_s),
-        predicted_usd_month=sum(one.predicted_usd_month for one in parts),
-        cash_usd_month=sum(one.cash_usd_month for one in parts),
+        predicted_usd_month=_known([one.predicted_usd_month for one in parts]),
+        cash_usd_month=_known([one.cash_usd_month for one in parts]),
         kpis=(),  # shares of several clusters do not add up to that of all
         waste=merged(one for part in parts for one in part.waste),
         realised_usd_month=sum(one.realised_usd_month for one in parts),
@@ -222,14 +222,16 @@ def _teams(every: Iterable[TeamCost]) -> tuple[TeamCost, ...]:
             idle_gpu_h=_total(members, "idle_gpu_h"),
             cost_usd=_known(one.cost_usd for one in members),
             idle_usd=_known(one.idle_usd for one in members),
-            saving_usd_month=_total(members, "saving_usd_month"),
+            saving_usd_month=_known(one.saving_usd_month for one in members),
             unpriced_gpu_h=_total(members, "unpriced_gpu_h"),
             unknown_gpu_h=_total(members, "unknown_gpu_h"),
             energy=summed(one.energy for one in members),
         )
         for name, members in groups.items()
     ]
-    return tuple(sorted(teams, key=lambda one: (-(one.cost_usd or 0.0), -one.saving_usd_month, one.team or "")))
+    return tuple(
+        sorted(teams, key=lambda one: (-(one.cost_usd or 0.0), -(one.saving_usd_month or 0.0), one.team or ""))
+    )
 
 
 def _known(amounts: Iterable[float | None]) -> float | None:

@@ -21,7 +21,7 @@ def compile_report(
     period: Period,
     *,
     name: str | None,
-    recommendations: Sequence[Recommendation],
+    recommendations: Sequence[Recommendation] | None,
     blocked: Sequence[Blocked],
     actions: Sequence[Action],
     cluster: str,
@@ -33,7 +33,7 @@ def compile_report(
     Args:
         period: inventory, use, prices and the period's bounds.
         name: name of the ISO week, "2026-W20"; None for another window.
-        recommendations: the open recommendations.
+        recommendations: the open recommendations; None if those of the period are not known.
         blocked: the blocked changes, and why.
         actions: what gpuwise did in the period.
         cluster: name of the fleet.
@@ -41,6 +41,8 @@ def compile_report(
         blockers: what keeps a person from applying some of the recommendations.
     """
     workloads = cost_by_workload(period)
+    found = sorted(recommendations or (), key=lambda one: (-one.saving.usd_month, one.id))
+    freed = [one for one in found if isinstance(one.change, FreeNode)]
     return WeeklyReport(
         schema=SCHEMA,
         week=name,
@@ -52,10 +54,10 @@ def compile_report(
         days=fleet_days(period),
         teams=cost_by_team(period, recommendations),
         workloads=workloads,
-        recommendations=tuple(sorted(recommendations, key=lambda one: (-one.saving.usd_month, one.id))),
+        recommendations=tuple(found),
         blocked=tuple(blocked),
         actions=tuple(actions),
-        predicted_usd_month=sum(recommendation.saving.usd_month for recommendation in recommendations),
+        predicted_usd_month=None if recommendations is None else sum(one.saving.usd_month for one in found),
         realised_usd_month=realised_usd_month(actions),
         quality=_quality(period, workloads, blocked),
         price_source=period.prices.source,
@@ -63,8 +65,8 @@ def compile_report(
         selection=period.selection,
         blockers=tuple(blockers),
         applied_usd_month=applied_usd_month(actions),
-        waste=waste_of(recommendations, period.inventory.by_ref()),
-        cash_usd_month=sum(one.saving.usd_month for one in recommendations if isinstance(one.change, FreeNode)),
+        waste=waste_of(found, period.inventory.by_ref()),
+        cash_usd_month=None if recommendations is None else sum(one.saving.usd_month for one in freed),
         activity=activity(period),
         energy_basis=basis(period.factors),
     )

@@ -87,23 +87,32 @@ def _costs(period: Period) -> _Costs:
     return _Costs(tuple(costs), found, energy)
 
 
-def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
-    """Allocated and idle time by team, most expensive first; a team's dollars are of the hours that have a price."""
+def cost_by_team(period: Period, recommendations: Sequence[Recommendation] | None) -> tuple[TeamCost, ...]:
+    """Allocated and idle time by team, most expensive first; a team's dollars are of the hours that have a price.
+
+    Args:
+        period: with the workloads.
+        recommendations: the open ones; None if they are not known.
+    """
     members: defaultdict[str | None, list[WorkloadCost]] = defaultdict(list)
     for cost in cost_by_workload(period):
         members[cost.team].append(cost)
     savings: defaultdict[str | None, float] = defaultdict(float)
-    for recommendation in recommendations:
+    for recommendation in recommendations or ():
         savings[recommendation.owner] += recommendation.saving.usd_month
     energy = period.once(_costs).energy
     teams = [
-        _team(team, members[team], savings[team], energy.get(team, EnergySum()).use)
+        _team(
+            team, members[team], None if recommendations is None else savings[team], energy.get(team, EnergySum()).use
+        )
         for team in members.keys() | savings.keys()
     ]
-    return tuple(sorted(teams, key=lambda cost: (-(cost.cost_usd or 0.0), -cost.saving_usd_month, cost.team or "")))
+    return tuple(
+        sorted(teams, key=lambda cost: (-(cost.cost_usd or 0.0), -(cost.saving_usd_month or 0.0), cost.team or ""))
+    )
 
 
-def _team(team: str | None, members: Sequence[WorkloadCost], saving: float, energy: EnergyUse) -> TeamCost:
+def _team(team: str | None, members: Sequence[WorkloadCost], saving: float | None, energy: EnergyUse) -> TeamCost:
     return TeamCost(
         team=team,
         workloads=len(members),

@@ -79,7 +79,7 @@ class TeamCost:
         idle_gpu_h: of these, idle.
         cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
         idle_usd: cost of the idle part, in the same way; None also if nothing of them was measured.
-        saving_usd_month: what its open recommendations are worth.
+        saving_usd_month: what its open recommendations are worth; None if those of its time are no longer known.
         unpriced_gpu_h: of the allocated GPU-hours, those without a known price; they are not part of the dollars.
         unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
         energy: energy and carbon of the allocated GPU-hours; None in a report of an earlier version.
@@ -91,7 +91,7 @@ class TeamCost:
     idle_gpu_h: float
     cost_usd: float | None
     idle_usd: float | None
-    saving_usd_month: float
+    saving_usd_month: float | None
     unpriced_gpu_h: float = 0.0
     unknown_gpu_h: float = 0.0
     energy: EnergyUse | None = None
@@ -215,7 +215,7 @@ class BudgetStatus:
         subject: what it is for: "team ml", "fleet".
         month: "2026-11".
         usd: the budget.
-        actual_usd: cost of the month until now, of the time that has a price.
+        actual_usd: cost of the month until now, of the time that has a price; None where the history has nothing of it.
         until_s: first second that is not counted yet.
         burn_usd_day: mean cost of the last seven complete days; None without one.
         forecast_usd: expected cost of the whole month; None if it cannot be forecast.
@@ -234,7 +234,7 @@ class BudgetStatus:
     subject: str
     month: str
     usd: float
-    actual_usd: float
+    actual_usd: float | None
     until_s: int
     burn_usd_day: float | None
     forecast_usd: float | None
@@ -349,7 +349,7 @@ class ClusterCost:
         gpu_h: GPU-hours of capacity.
         idle_gpu_h: of these, allocated and idle.
         unpriced_gpu_h: of the capacity, without a price.
-        saving_usd_month: what its open recommendations are worth.
+        saving_usd_month: what its open recommendations are worth; None if those of its time are no longer known.
     """
 
     cluster: str
@@ -359,7 +359,7 @@ class ClusterCost:
     gpu_h: float
     idle_gpu_h: float
     unpriced_gpu_h: float
-    saving_usd_month: float
+    saving_usd_month: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,7 +461,7 @@ class WeeklyReport:
         blockers: for open recommendations that cannot be applied now according to the inventory, the reason, with the
             recommendation's id; the others can be applied now.
         actions: what gpuwise did in the week.
-        predicted_usd_month: worth of the open recommendations.
+        predicted_usd_month: worth of the open recommendations; None if those of its time are no longer known.
         realised_usd_month: of `applied_usd_month`, the worth of the changes that the cluster still has, as it was seen
             after they were applied.
         quality: how complete the data are.
@@ -477,7 +477,8 @@ class WeeklyReport:
         measured: what the actions of the last 13 weeks have saved by their workloads' cost, newest first.
         waste: the open recommendations by class of waste, the most expensive first.
         cash_usd_month: of `predicted_usd_month`, what the bill falls by without any further change: nodes that are
-            removed. The rest is GPU time that becomes free or cheaper.
+            removed. The rest is GPU time that becomes free or cheaper. None with it, and in a report of an earlier
+            version.
         time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
         hours: allocated time by hour of the week; None if nothing was allocated.
         activity: allocated time by how active the GPUs were; None if nothing was allocated.
@@ -503,7 +504,7 @@ class WeeklyReport:
     recommendations: tuple[Recommendation, ...]
     blocked: AllBlocked
     actions: tuple[Action, ...]
-    predicted_usd_month: float
+    predicted_usd_month: float | None
     realised_usd_month: float
     quality: DataQuality
     price_source: str
@@ -517,7 +518,7 @@ class WeeklyReport:
     time_zone: str = "UTC"
     measured: tuple[MeasuredSaving, ...] = ()
     waste: tuple[Waste, ...] = ()
-    cash_usd_month: float = 0.0
+    cash_usd_month: float | None = None
     hours: HoursOfWeek | None = None
     activity: Activity | None = None
     spending_clusters: int = 1

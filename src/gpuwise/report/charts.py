@@ -90,14 +90,16 @@ def week_columns(weeks: Sequence[WeekCost], title: str) -> Markup:
 
 def budget_bar(one: BudgetStatus) -> Markup:
     """Draw what a month has cost in front of what it is expected to cost; the line is the budget."""
-    whole = max(one.usd, one.actual_usd, one.forecast_usd or 0.0, one.high_usd or 0.0) * 1.02
+    whole = max(one.usd, one.actual_usd or 0.0, one.forecast_usd or 0.0, one.high_usd or 0.0) * 1.02
     shapes = []
     if one.forecast_usd is not None:
         shapes.append(_rect("expected", 0, 0, 100 * one.forecast_usd / whole, 8))
-    shapes.append(_rect("idle" if one.state == "over" else "used", 0, 0, 100 * one.actual_usd / whole, 8))
+    if one.actual_usd is not None:
+        shapes.append(_rect("idle" if one.state == "over" else "used", 0, 0, 100 * one.actual_usd / whole, 8))
     shapes.append(_rect("limit", 100 * one.usd / whole, 0, 0.8, 8, f"budget {usd(one.usd)}"))
+    spent = "nothing recorded" if one.actual_usd is None else f"{usd(one.actual_usd)} spent"
     expected = "no forecast" if one.forecast_usd is None else f"{usd(one.forecast_usd)} expected"
-    return _svg("thin", "0 0 100 8", shapes, f"{usd(one.actual_usd)} spent, {expected}, budget {usd(one.usd)}")
+    return _svg("thin", "0 0 100 8", shapes, f"{spent}, {expected}, budget {usd(one.usd)}")
 
 
 def step_bar(one: Step, whole: float) -> Markup:

@@ -77,7 +77,7 @@ def _teams(every: Sequence[TeamCost]) -> Extract[TeamCost]:
 
 def _budgets(every: Sequence[BudgetStatus]) -> Extract[BudgetStatus]:
     rest = every[_BUDGETS:]
-    spent, whole = sum(one.actual_usd for one in rest), sum(one.usd for one in rest)
+    spent, whole = sum(one.actual_usd or 0.0 for one in rest), sum(one.usd for one in rest)
     return Extract(every[:_BUDGETS], f"{len(rest)} more: {usd(spent)} of {usd(whole)} spent" if rest else "")
 
 

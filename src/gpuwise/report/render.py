@@ -226,6 +226,8 @@ _FILTERS = {
     "change": wording.change,
     "evidence": wording.evidence,
     "status": wording.status,
+    "nothing_to_apply": wording.nothing_to_apply,
+    "predicted": wording.predicted,
     "signed_usd": wording.signed_usd,
     "idle_hours": pattern_wording.idle_hours,
     "idle_range": pattern_wording.idle_range,

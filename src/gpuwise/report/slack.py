@@ -82,8 +82,7 @@ def _actions(report: WeeklyReport) -> Iterator[Block]:
     found = wording.applicable(report)
     yield {"type": "divider"}
     if not found:
-        advice = wording.advice(report)
-        yield _section(["Nothing that gpuwise can apply." if advice else "Nothing to recommend."])
+        yield _section([wording.nothing_to_apply(report)])
         return
     yield _section(["*Do these first*"])
     for one in found[:_ACTIONS]:

@@ -29,7 +29,7 @@ def scope(report: WeeklyReport) -> str:
 
 def budget_state(one: BudgetStatus) -> str:
     """Where a budget stands, in a line."""
-    used = f"{percent(one.actual_usd / one.usd)} spent"
+    used = "nothing recorded" if one.actual_usd is None else f"{percent(one.actual_usd / one.usd)} spent"
     if one.state == "over":
         when = f" since {day(one.breach_s)}" if one.breach_s is not None else ""
         return f"exceeded{when}; {used}"
@@ -102,7 +102,9 @@ def waste_most(one: Waste) -> str:
 
 
 def cash(report: WeeklyReport) -> str:
-    """How much of the predicted saving is cash, and what the rest is."""
+    """How much of the predicted saving is cash, and what the rest is; "" if it is not known."""
+    if report.cash_usd_month is None:
+        return ""
     return (
         f"Of {usd(report.predicted_usd_month)} a month, {usd(report.cash_usd_month)} is cash: nodes that are removed. "
         "The rest is GPU time that becomes free or cheaper: it is cash when a node goes."

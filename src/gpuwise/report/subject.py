@@ -29,6 +29,8 @@ def _idle(report: WeeklyReport) -> str:
 
 
 def _saving(report: WeeklyReport) -> str:
+    if report.predicted_usd_month is None:
+        return "savings are not known"
     if not report.recommendations:
         return "nothing to recommend"
     if report.predicted_usd_month > 0:

@@ -186,6 +186,25 @@ def advice(report: WeeklyReport) -> list[tuple[Recommendation, str]]:
     return [(item, why.get(item.id, _MANIFEST)) for item in report.recommendations if item.id not in can]
 
 
+def nothing_to_apply(report: WeeklyReport) -> str:
+    """Why no action is listed first."""
+    if report.predicted_usd_month is None:
+        return "The recommendations of that time are no longer known."
+    return "Nothing that gpuwise can apply." if advice(report) else "Nothing to recommend."
+
+
+def predicted(report: WeeklyReport) -> str:
+    """What the predicted saving is."""
+    count, cash = len(report.recommendations), report.cash_usd_month
+    if report.predicted_usd_month is None:
+        return "predicted: the recommendations of that time are no longer known"
+    if not count:
+        return "predicted: no recommendation is open"
+    whole = f"all {count} open recommendations are" if count > 1 else "the one open recommendation is"
+    of_cash = "" if cash is None else f"; {usd(cash)} of it is cash: nodes that are removed"
+    return f"predicted, if {whole} applied{of_cash}"
+
+
 _MANIFEST = "gpuwise does not write this change; its owners make it"
 
 

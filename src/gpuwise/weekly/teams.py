@@ -42,7 +42,8 @@ class TeamPart:
         time_zone: IANA name of the zone in which the week begins.
         cluster: name of the fleet.
         ledger_head: newest row of the ledger.
-        recommendations, blocked, blockers, actions, measured, power: those of its workloads.
+        recommendations: those of its workloads, None if those of the week are not known.
+        blocked, blockers, actions, measured, power: those of its workloads.
         trend: its last 13 weeks.
         budgets: those of the team.
         anomalies: lasting steps in its cost.
@@ -56,7 +57,7 @@ class TeamPart:
     time_zone: str
     cluster: str
     ledger_head: str | None
-    recommendations: Sequence[Recommendation]
+    recommendations: Sequence[Recommendation] | None
     blocked: Sequence[Blocked]
     blockers: Sequence[Blocked]
     actions: Sequence[Action]
@@ -94,6 +95,7 @@ def team_parts(loop: Pipeline, week: Week, only: Collection[str] | None = None) 
     of_fleet = _Divided(week.report, _Owners(members))
     if only is not None:
         members = {name: members[name] for name in only}
+    known = week.report.predicted_usd_month is not None
     whole = loop.period(week.survey, week.report.generated_s)
     periods = parts_of(whole, {_selection(name): one for name, one in members.items()})
     if only is None:
@@ -107,7 +109,7 @@ def team_parts(loop: Pipeline, week: Week, only: Collection[str] | None = None) 
             time_zone=week.report.time_zone,
             cluster=week.report.cluster,
             ledger_head=week.report.ledger_head,
-            recommendations=of_fleet.recommendations[name],
+            recommendations=of_fleet.recommendations[name] if known else None,
             blocked=of_fleet.blocked[name],
             blockers=of_fleet.blockers[name],
             actions=of_fleet.actions[name],

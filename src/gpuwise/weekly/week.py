@@ -83,7 +83,7 @@ def read_week(
     with_prices = loop.ledger.prices()
     if found and with_prices not in ("", loop.prices.version):
         remarks.append(f"The savings were computed with {with_prices}, the bill with {loop.prices.version}.")
-    report = summary(loop, survey, week=week, now_s=now_s, time_zone=time_zone)
+    report = summary(loop, survey, week=week, now_s=now_s, time_zone=time_zone, findings_known=not late)
     return Week(with_remarks(report, remarks), survey, tuple(remarks))
 
 
@@ -141,6 +141,7 @@ def summary(
     now_s: int,
     week: str | None = None,
     time_zone: str = "UTC",
+    findings_known: bool = True,
 ) -> WeeklyReport:
     """Build the report of a survey: its cost and savings, with the actions in its window.
 
@@ -150,6 +151,7 @@ def summary(
         now_s: time of the report, epoch seconds.
         week: ISO name of the week, None for another window.
         time_zone: IANA name of the zone in which a week begins.
+        findings_known: whether the recommendations of the window's time are known.
     """
     window, selection = survey.window, survey.selection
     seen = loop.period(survey, now_s)
@@ -160,7 +162,7 @@ def summary(
     found = compile_report(
         seen,
         name=week,
-        recommendations=survey.recommendations,
+        recommendations=survey.recommendations if findings_known else None,
         blocked=survey.blocked,
         actions=actions,
         cluster=loop.settings.cluster_name,

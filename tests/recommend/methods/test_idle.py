@@ -78,7 +78,7 @@ def test_a_notebook_counts_as_forgotten_after_a_day():
 
 
 @pytest.mark.parametrize("started_s", [WINDOW_END_S - 1, WINDOW_END_S, WINDOW_END_S + 299])
-def test_pods_that_were_started_a_moment_ago_begin_its_idle_time_anew(started_s):
+def test_pods_that_were_started_a_moment_ago_begin_its_idle_time_again(started_s):
     one = case(usage(device(WEEK)), workload(pods=(replace(pod(), started_s=started_s),)))
     assert one.profile.window.end_s == WINDOW_END_S
     started_in_the_step_that_is_not_over = replace(one, fleet=replace(one.fleet, now_s=WINDOW_END_S + 299))

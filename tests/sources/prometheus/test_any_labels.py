@@ -89,7 +89,7 @@ def assert_possible(found: Iterable[UsageSeries]) -> int:
 
 
 @pytest.mark.filterwarnings("error")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(answers())
 def test_i32_any_labels_and_values_of_series(series):
     one = workload("trainer-0")
