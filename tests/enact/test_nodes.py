@@ -71,6 +71,19 @@ class Fleet:
                 return ended[0]
         return None
 
+    def take_back_unrecorded(self, monkeypatch):
+        """The action's time is over; the process ends after it has uncordoned the node, before it records that."""
+        record = self.stage.ledger.record_outcome
+
+        def recorded(outcome):
+            if outcome.status is not OutcomeStatus.REVERTED:
+                record(outcome)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(self.stage.ledger, "record_outcome", recorded)
+            self.follow(times=1, at_s=3_600)
+        assert not self.cordoned
+
     @property
     def node(self):
         return self.stage.cluster.get("/api/v1/nodes/gpu-0")
@@ -293,6 +306,36 @@ class TestFreeNode:
         assert len(fleet.evictions) == 1
         assert fleet.follow().status is OutcomeStatus.APPLIED
         assert len(fleet.evictions) == 2
+
+    @pytest.mark.parametrize("left", ["gpu-1", "gpu-0"], ids=["gone", "created again"])
+    def test_i31_a_node_that_was_taken_back_and_then_removed_was_not_drained(self, fleet, monkeypatch, left):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        fleet.take_back_unrecorded(monkeypatch)
+        began = fleet.stage.ledger.outcome("a-00000000aa")
+        assert (began.status, began.reason) == (OutcomeStatus.UNKNOWN, Reason.CHECK_FAILED)
+        fleet.stage.api.reset([node(left, gpus=2)])
+        assert fleet.follow(times=2, at_s=3_700) is None
+        last = fleet.stage.ledger.outcome("a-00000000aa")
+        assert (last.status, last.reason) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
+        assert fleet.stage.ledger.unsettled() == []
+
+    def test_i8_a_crash_after_it_was_taken_back_is_found(self, fleet, monkeypatch):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        fleet.take_back_unrecorded(monkeypatch)
+        fleet.follow(times=1, at_s=3_700)
+        last = fleet.stage.ledger.outcome("a-00000000aa")
+        assert (last.status, last.reason) == (OutcomeStatus.REVERTED, Reason.CHECK_FAILED)
+
+    def test_a_refused_uncordon_is_tried_again(self, fleet):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        fleet.stage.api.fail(403, verb="patch", path="/api/v1/nodes/gpu-0", times=1)
+        assert fleet.follow(times=1, at_s=3_600) is None
+        assert fleet.cordoned
+        assert fleet.follow(at_s=3_600).status is OutcomeStatus.REVERTED
+        assert not fleet.cordoned
 
     @pytest.mark.parametrize("left", ["gpu-1", "gpu-0"], ids=["gone", "created again within the second"])
     def test_i31_a_node_that_is_gone_may_have_been_cordoned(self, fleet, left):

@@ -267,12 +267,23 @@ class NodeActions:
             return None
 
     def _end(self, intent: Intent, node: Object, step: drain.Done | drain.Failed) -> Outcome:
-        """Uncordon the node, or leave one that was drained cordoned, and record the outcome."""
+        """Uncordon the node, or leave one that was drained cordoned, and record the outcome.
+
+        The outcome of an action that is taken back is open from before the write: a node that is removed meanwhile
+        was not drained (I31).
+        """
         drained = isinstance(step, drain.Done) and isinstance(intent.command.change, FreeNode)
         stays = drained or (isinstance(step, drain.Failed) and step.cordoned)
         if stays and (expires := image_of(node, {UNTIL: None})):
             patch_node(self._cluster, node, expires, {})
-        text = "it stays cordoned" if stays else self._uncordon(intent, node)
+        if isinstance(step, drain.Failed) and not stays:
+            self._ended(intent, OutcomeStatus.UNKNOWN, step.reason, f"{step.detail}; uncordoning began")
+        try:
+            text = "it stays cordoned" if stays else self._uncordon(intent, node)
+        except ClusterError as error:
+            if answered(error) is not None:
+                self._ended(intent, OutcomeStatus.WATCHING, None, f"not uncordoned yet: {error}")
+            raise
         if isinstance(step, drain.Done):
             return self._ended(intent, OutcomeStatus.APPLIED, None, f"{step.detail}; {text}")
         status = OutcomeStatus.FAILED if stays else OutcomeStatus.REVERTED
