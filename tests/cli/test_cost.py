@@ -178,6 +178,8 @@ def test_a_month_that_is_not_in_the_history_is_no_spend_of_0(ledger, tmp_path):
     table = ran("budget", "--ledger", str(ledger), *later, home=tmp_path).stdout
     assert table.count("none recorded") == 2
     assert "$0" not in table
+    in_json = json.loads(ran("budget", "--ledger", str(ledger), *later, "-o", "json", home=tmp_path).stdout)
+    assert [one["actual_usd"] for one in in_json] == [None, None]
     found = ran("anomalies", "--ledger", str(ledger), *later, home=tmp_path)
     assert (found.returncode, found.stdout) == (1, "")
     assert "has no complete day of the last 28; run `gpuwise scan`" in found.stderr

@@ -16,6 +16,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.moment import month_of
 from gpuwise.model.usage import DAY_S
+from gpuwise.report.charts import budget_bar
 
 NOW_S = 1_795_392_000 + 43_200  # Monday 2026-11-23 12:00 UTC
 TODAY = NOW_S - NOW_S % DAY_S
@@ -195,6 +196,15 @@ def test_the_forecast_ignores_the_part_of_today_that_is_known_so_far():
     assert after.forecast_usd == pytest.approx(before.forecast_usd)
     assert after.actual_usd == pytest.approx(before.actual_usd + 50)
     assert after.until_s == NOW_S
+
+
+@pytest.mark.parametrize(("last", "spent"), [(22, 0.0), (23, None)], ids=["nothing was spent", "not recorded"])
+def test_a_month_of_which_nothing_is_recorded_has_no_cost(last, spent):
+    """On the 23rd of November: a history that ends on the 1st has a day of the month, one that ends before has none."""
+    costs = history(daily(steady), missing=range(1, last))
+    found = only(costs, Budget("art", 100.0, "team", "art"))
+    assert found.actual_usd == spent
+    assert ("nothing recorded" in budget_bar(found)) is (spent is None)
 
 
 def test_a_forecast_is_never_below_what_was_spent():

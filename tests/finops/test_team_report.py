@@ -107,6 +107,8 @@ def test_findings_of_a_pass_more_than_a_week_later_are_not_those_of_the_week(loo
     report = made(loop)
     assert bool(report.recommendations) is bool(report.blocked) is listed
     assert any("are not listed" in note for note in report.quality.notes) is not listed
+    assert (report.predicted_usd_month, report.cash_usd_month) == ((100.0, 0.0) if listed else (None, None))
+    assert {one.saving_usd_month is None for one in report.teams} == {not listed}
 
 
 def applied(ledger, number, ref):

@@ -9,7 +9,7 @@ from tests.report.conftest import MONDAY, sample_report
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import Bill, BudgetStatus, CostAnomaly, TeamCost, WeekCost
-from gpuwise.report import render_email, render_markdown, render_slack, subject, wording
+from gpuwise.report import render_email, render_html, render_markdown, render_slack, subject, wording
 from gpuwise.report.slack import LONGEST_HEADER, LONGEST_TEXT, MOST_BLOCKS, slack_message
 
 HOSTILE = (
@@ -70,6 +70,26 @@ def test_the_subject_promises_no_money_without_a_price(report):
     assert subject(unpriced).endswith(", 6 recommendations")
     nothing = dataclasses.replace(report, predicted_usd_month=0.0, recommendations=())
     assert subject(nothing).endswith(", nothing to recommend")
+
+
+def test_savings_that_are_not_known_are_no_zero_in_any_view(report):
+    team = dataclasses.replace(report.teams[0], saving_usd_month=None)
+    late = dataclasses.replace(
+        report, predicted_usd_month=None, cash_usd_month=None, recommendations=(), waste=(), teams=(team,)
+    )
+    assert subject(late).endswith(", savings are not known")
+    views = (
+        render_html(late),
+        render_markdown(late),
+        str(render_slack(late)),
+        parsed(late).get_body(("html",)).get_content(),
+    )
+    for view in views:
+        text = view.replace("\xa0", " ")
+        assert "no longer known" in text
+        assert "Nothing to recommend" not in text
+        assert "predicted: no recommendation is open" not in text
+    assert "Predicted savings: **unknown** a month" in views[1]
 
 
 def test_the_email_has_a_text_part_a_simple_html_part_and_the_page(report):
