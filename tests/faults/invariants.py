@@ -139,12 +139,16 @@ def _node_precondition(one: Effect, intent: Intent) -> Iterator[str]:
 
 
 def protections(world: World) -> Iterator[str]:
-    """I10: no effect on a target that was protected when it was written, or when its pods and namespace were read."""
+    """I10: no effect on a target that was protected when it was written, or when its pods and namespace were read.
+
+    A write to the target itself has its resourceVersion. A cordon or an eviction cannot have that of the pods' owner:
+    what counts is that it was not protected when it was read, which is the last read before the write.
+    """
     for one in _applied(world):
         subject = world.subject_at(one.path)
         evicts, guarded = one.path.endswith("/eviction"), one.path if subject is None else subject.guarded
         checked, since = one.reads.checked, world.guarded.workload.get(guarded)
-        seen = since is not None and since < (checked.get(guarded, 0) if evicts else one.seq)
+        seen = since is not None and since < (one.seq if one.path == guarded else checked.get(guarded, one.seq))
         if seen and (evicts or one.before["metadata"]["uid"] == _uid(world, one.path)):
             yield f"{one.command_id} wrote {one.path}, which was protected"
         read = checked.get("/api/v1/namespaces/team", 0)
