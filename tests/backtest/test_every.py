@@ -38,6 +38,7 @@ def test_progress_counts_the_trials_of_each_backtest(traces):
     assert all(row.results and row.verdicts for row in rows)
 
 
+@pytest.mark.parts  # a whole trace, twice
 @pytest.mark.usefixtures("two")
 @pytest.mark.xdist_group("ray")  # see ray_head
 def test_trials_on_ray_have_the_same_figures(traces, ray_head):
@@ -46,6 +47,7 @@ def test_trials_on_ray_have_the_same_figures(traces, ray_head):
     assert [one["backtest"] for one in there["backtests"]] == [GPU_TYPE.name, POWER_CAP.name]
 
 
+@pytest.mark.parts
 @pytest.mark.usefixtures("two")
 @pytest.mark.xdist_group("ray")
 def test_a_node_with_other_traces_gets_no_trial(traces, ray_head, monkeypatch):

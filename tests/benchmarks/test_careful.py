@@ -68,6 +68,7 @@ def test_i27_with_a_fifth_missing_nothing_in_use_is_stopped(small, whole, way):
     assert all(row.lost for row in rows[OURS] if row.waste and row.found == 0.0)
 
 
+@pytest.mark.parts  # 5 s for each way
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_missing_is_as_much_as_said_and_the_same_again(small, way, tmp_path: Path):
     def sampled(folder, share):

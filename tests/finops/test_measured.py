@@ -210,6 +210,7 @@ def test_an_earlier_day_keeps_its_saving_when_later_days_come():
     assert len({first, second, third}) == 3
 
 
+@pytest.mark.parts  # 1,000 draws, 8 s
 def test_without_an_effect_the_interval_contains_0_as_often_as_it_says():
     """1,000 workloads whose demand moves and whose cost follows it in part, with noise; the action does nothing."""
     inside, known_of = {"demand": 0, "plain": 0}, {"demand": 0, "plain": 0}

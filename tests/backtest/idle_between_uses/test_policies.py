@@ -9,7 +9,8 @@ from gpuwise.backtest.idle_between_uses.trace import COLUMNS, endpoint_costs
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
 
-pytestmark = pytest.mark.xdist_group("idle")  # the endpoints are played once
+# A whole trace; one worker of pytest-xdist plays the endpoints once.
+pytestmark = [pytest.mark.parts, pytest.mark.xdist_group("idle")]
 
 HEADER = "endpoint,t_s,duration_s\n"
 

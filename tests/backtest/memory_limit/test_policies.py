@@ -11,7 +11,8 @@ from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
 from gpuwise.research.memory_limit.chance import Prior
 
-pytestmark = pytest.mark.xdist_group("memory")  # the pods are played once
+# A whole trace; one worker of pytest-xdist plays the pods once.
+pytestmark = [pytest.mark.parts, pytest.mark.xdist_group("memory")]
 
 HEADER = "pod,t_s,gpu_mem_mib\n"
 HOUR = 3600
