@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.mutants.planted import Mutant
+from tests.mutants.planted import MUTANTS, Mutant
 from tests.mutants.run import ROOT, PlantingError, judge_all, named, planted, report
 
 pytestmark = pytest.mark.parts  # each runs pytest several times
