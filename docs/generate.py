@@ -370,7 +370,16 @@ front of a real Prometheus that answers as the server's documentation and bug re
 
 {servers}
 
-Workloads may declare a counter of their work; its name is an annotation: [declared work](declared-work.md).
+## Beside the GPU exporters
+
+- How runs ended, for the [cost per successful run](cost.md): `kube_job_complete` and `kube_job_failed` of
+  kube-state-metrics (its job-metrics.md).
+- Dollars of external models: `litellm_spend_metric_total` of LiteLLM (its page on Prometheus).
+- Tokens of external models: `gen_ai_client_token_usage_token_sum` or `gen_ai_client_token_usage_sum` of Envoy AI
+  Gateway (OpenTelemetry's conventions for generative AI).
+
+Workloads may declare a counter of their work; its name is an annotation: [declared work](declared-work.md). A server of
+models names its own counter of requests: "requests answered" below.
 
 Label names that OpenTelemetry writes with dots (`k8s.pod.name`) are read from Prometheus 3. Native histograms are no
 values of these metrics: what they stand for is missing.

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from contextlib import closing
 
 import pytest
@@ -59,6 +60,9 @@ def test_energy_in_each_form_sums_to_the_same_total(ledger, tmp_path):
     assert (free["kwh"], free["measured_gpu_h"], free["gpu_h"]) == (pytest.approx(0.2), 20.0, 40.0)
     table = asked("energy", ledger, tmp_path).stdout
     assert "50\u00a0% of 40\u00a0GPU-h" in table
+    # Half of their time has no reading.
+    assert re.search(r"\(no pod\)\s+at least 0\.2 +at least", table), table
+    assert re.search(r"Total\s+at least 2\.2 +at least", table), table
     assert "the boards alone (finops.pue is not set)" in table
 
 

@@ -23,6 +23,7 @@ from gpuwise.config import Config
 from gpuwise.finops.energy import METHOD, EnergyLine, pue_stated
 from gpuwise.finops.energy import energy as measured
 from gpuwise.report import wording as written
+from gpuwise.report.energy_wording import whole
 from gpuwise.report.spending_wording import date
 from gpuwise.sources.grid import read_intensities, stated
 from gpuwise.wiring import cost_history
@@ -64,8 +65,7 @@ def energy(config: Config, by: tuple[str, ...], window: str, now_s: int | None, 
 def _table(found: _Found, _asked: Days) -> None:
     columns = (Column("kWh", right=True), Column("kg CO2e", right=True), Column("Measured"))
     rows = [
-        Row(_label(one, found.by), (_number(one.kwh), _carbon(one), _measured(one)))
-        for one in (*found.lines, found.total)
+        Row(_label(one, found.by), (_energy(one), _carbon(one), _measured(one))) for one in (*found.lines, found.total)
     ]
     show.put(listing(f"Energy by {', '.join(found.by)}, {found.window}", columns, rows, width=out.width))
     if found.missing:
@@ -89,10 +89,18 @@ def _number(amount: float | None) -> str:
     return "unknown" if amount is None else f"{amount:,.1f}"
 
 
+def _energy(one: EnergyLine) -> str:
+    """What is known; "at least" where the power of a part of the time was not measured."""
+    return _at_least(one.kwh, part=not whole(one.measured_gpu_h, one.gpu_h))
+
+
 def _carbon(one: EnergyLine) -> str:
-    """What is known; "at least" where a part of the energy has no intensity."""
-    least = "at least " if one.kg_co2e is not None and one.unknown_kwh else ""
-    return f"{least}{_number(one.kg_co2e)}"
+    """What is known; "at least" where a part of the energy was not measured, or has no known intensity."""
+    return _at_least(one.kg_co2e, part=one.unknown_kwh > 0.0 or not whole(one.measured_gpu_h, one.gpu_h))
+
+
+def _at_least(amount: float | None, *, part: bool) -> str:
+    return f"{'at least ' if part and amount is not None else ''}{_number(amount)}"
 
 
 def _measured(one: EnergyLine) -> str:

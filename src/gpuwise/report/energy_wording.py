@@ -27,11 +27,12 @@ def carbon(one: TeamCost) -> str:
     energy = one.energy
     if energy is None or energy.kg_co2e is None:
         return UNKNOWN
-    part = energy.unknown_kwh > 0.0 or not _whole(energy.measured_gpu_h, one.allocated_gpu_h)
+    part = energy.unknown_kwh > 0.0 or not whole(energy.measured_gpu_h, one.allocated_gpu_h)
     return f"{'at least ' if part else ''}{amount(energy.kg_co2e, 'kg')}"
 
 
-def _whole(measured_gpu_h: float, allocated_gpu_h: float) -> bool:
+def whole(measured_gpu_h: float, allocated_gpu_h: float) -> bool:
+    """Whether the power of all GPU time, but what printing rounds away, was measured."""
     return measured_gpu_h >= _WHOLE * allocated_gpu_h
 
 
@@ -44,7 +45,7 @@ def measured_share(one: TeamCost) -> str:
 
 def energy_remark(one: TeamCost) -> str:
     """The measured share of a team's GPU time where that is not all, and any: "45 % measured"."""
-    if one.energy is None or one.energy.kwh is None or _whole(one.energy.measured_gpu_h, one.allocated_gpu_h):
+    if one.energy is None or one.energy.kwh is None or whole(one.energy.measured_gpu_h, one.allocated_gpu_h):
         return ""
     return f"{measured_share(one)} measured"
 
@@ -77,6 +78,6 @@ def energy_of_rest(every: Sequence[TeamCost]) -> str:
         return ""
     used = amount(sum(one.kwh or 0.0 for one in known), "kWh")
     measured, allocated = sum(one.measured_gpu_h for one in known), sum(one.allocated_gpu_h for one in every)
-    if _whole(measured, allocated):
+    if whole(measured, allocated):
         return f", and used {used}"
     return f", and used at least {used} ({percent(measured / allocated)} measured)"
