@@ -51,6 +51,7 @@ def failed(world: World, faults: Planned) -> None:
     world.people.add_budget(subject)
     if subject.kind == "Node":
         world.cluster.failing_layouts = frozenset(LAYOUTS.values())
+        world.interventions.append("the MIG manager makes no layout")  # it is taken back, and left to people
     else:
         world.people.breach(subject)
     for _ in range(2):
