@@ -21,7 +21,8 @@ from gpuwise.backtest.contract import (
     at_most,
 )
 from gpuwise.backtest.series import HALF, HALVES, HOUR_S, SERIES, Floats, interval_score, joined, read_series
-from gpuwise.finops.forecast import COVERAGE, TooShort, forecast
+from gpuwise.finops.forecast import TooShort, forecast
+from gpuwise.finops.forecast_intervals import COVERAGE
 from gpuwise.model.errors import InputError
 
 DAY_H, WEEK_H = 24, 168
