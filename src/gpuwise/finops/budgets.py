@@ -56,23 +56,14 @@ def status(
     actual = sum(one.usd.capacity for one in of_month.values())
     series = calendar.series({day_s: one.usd.capacity for day_s, one in costs.items()})
     found, why = _forecast(series, calendar, start_s, end_s)
-    expected = low = high = None
-    path: list[tuple[int, float]] = []
+    month_sum, path = None, list[tuple[int, float]]()
     if found is not None:
-        settled = sum(one.usd.capacity for day_s, one in of_month.items() if calendar.at(day_s) is not None)
-        gap = _missing(series, calendar, of_month, start_s)
-        settled += gap.mean
-        if calendar.end_s < end_s:
-            steps = (end_s - max(calendar.end_s, start_s)) // DAY_S
-            skipped = len(found.mean) - steps  # a month that began after the last complete day
-            rest, before = found.sum_of(len(found.mean)), found.sum_of(skipped)
-            expected = max(actual, settled + rest.mean - before.mean)
-            low = max(actual, settled + gap.low - gap.mean + rest.low - (before.high if skipped else 0.0))
-            high = max(actual, settled + gap.high - gap.mean + rest.high - (before.low if skipped else 0.0))
-            sums = settled + np.cumsum(found.mean[skipped:])
-            path = [(max(calendar.end_s, start_s) + at * DAY_S, float(one)) for at, one in enumerate(sums)]
-        else:
-            expected = low = high = actual
+        month_sum, path = _of_month(
+            found, _settled(series, calendar, of_month, start_s, end_s), calendar, start_s, end_s
+        )
+        month_sum = Sum(*(max(actual, one) for one in (month_sum.mean, month_sum.low, month_sum.high)))
+    expected = None if month_sum is None else month_sum.mean
+    high = None if month_sum is None else month_sum.high
     breach_s = _breach(budget.usd, of_month, path, now_s)
     chosen, saved = _remedies(budget, expected, recommendations, left_s=end_s - max(now_s, start_s))
     return BudgetStatus(
@@ -84,7 +75,7 @@ def status(
         until_s=min(until_s, end_s),
         burn_usd_day=mean_of(series[-_WEEK_D:]),
         forecast_usd=expected,
-        low_usd=low,
+        low_usd=None if month_sum is None else month_sum.low,
         high_usd=high,
         why_none=why,
         breach_s=breach_s,
@@ -96,13 +87,39 @@ def status(
     )
 
 
-def _missing(series: Floats, calendar: Calendar, of_month: Mapping[int, CostSum], start_s: int) -> Sum:
-    """The cost of the days of a month before the last complete day that are missing, or known in part."""
-    known = series[-_GAP_D:][~np.isnan(series[-_GAP_D:])]
-    days = [day_s for day_s in range(start_s, calendar.end_s, DAY_S) if calendar.at(day_s) is None]
+def _settled(series: Floats, calendar: Calendar, of_month: Mapping[int, CostSum], start_s: int, end_s: int) -> Sum:
+    """The cost of a month until the last complete day: known, and of days that are missing or known in part, likely."""
+    known = sum(one.usd.capacity for day_s, one in of_month.items() if calendar.at(day_s) is not None)
+    last = series[-_GAP_D:][~np.isnan(series[-_GAP_D:])]
+    days = [day_s for day_s in range(start_s, min(calendar.end_s, end_s), DAY_S) if calendar.at(day_s) is None]
     parts = np.array([of_month[day_s].usd.capacity if day_s in of_month else 0.0 for day_s in days])
-    usual, most = float(known.mean()), float(known.max())  # a series ends with a complete day
-    return Sum(float(np.maximum(parts, usual).sum()), float(parts.sum()), float(np.maximum(parts, most).sum()))
+    usual, most = float(last.mean()), float(last.max())  # a series ends with a complete day
+    gaps = (np.maximum(parts, usual).sum(), parts.sum(), np.maximum(parts, most).sum())
+    return Sum(*(known + float(one) for one in gaps))
+
+
+def _of_month(
+    found: Forecast, settled: Sum, calendar: Calendar, start_s: int, end_s: int
+) -> tuple[Sum, list[tuple[int, float]]]:
+    """The cost of a whole month, and its sum after each day that is forecast, by midnight.
+
+    Args:
+        found: the forecast of the days after the last complete one.
+        settled: the cost until then.
+        calendar: the days of the history.
+        start_s: when the month begins, epoch seconds.
+        end_s: when it ends.
+    """
+    if calendar.end_s >= end_s:
+        return settled, []
+    first_s = max(calendar.end_s, start_s)
+    skipped = len(found.mean) - (end_s - first_s) // DAY_S  # a month that began after the last complete day
+    rest, before = found.sum_of(len(found.mean)), found.sum_of(skipped)
+    low = settled.low + rest.low - (before.high if skipped else 0.0)
+    high = settled.high + rest.high - (before.low if skipped else 0.0)
+    sums = settled.mean + np.cumsum(found.mean[skipped:])
+    path = [(first_s + at * DAY_S, float(one)) for at, one in enumerate(sums)]
+    return Sum(settled.mean + rest.mean - before.mean, low, high), path
 
 
 def _forecast(series: Floats, calendar: Calendar, start_s: int, end_s: int) -> tuple[Forecast | None, str]:
