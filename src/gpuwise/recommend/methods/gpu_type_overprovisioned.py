@@ -132,25 +132,12 @@ def _roofline(case: Case) -> str:
     return f"by the roofline, fewer than {LEAST_KNOWN} other workloads were measured on both types"
 
 
-def _offered(case: Case) -> dict[GpuType, float]:
+def _offered(case: Case) -> Mapping[GpuType, float]:
     """GPU types of nodes in the allowed regions, with their lowest price for the workload's present capacity type."""
     allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
     capacity_types = case.capacity_types
     capacity_type = next(iter(capacity_types)) if len(capacity_types) == 1 else CapacityType.ON_DEMAND
-    offers = [
-        offer
-        for offer in case.fleet.offers
-        if offer.region in allowed
-        and case.may_run_in(offer.region)
-        and offer.resource == GPU_RESOURCE
-        and offer.capacity_type == capacity_type
-    ]
-    cheapest: dict[GpuType, float] = {}
-    for offer in offers:
-        price = case.prices.price(offer.gpu.name, capacity_type, region=offer.region, zone=offer.zone)
-        if price is not None:
-            cheapest[offer.gpu] = min(price, cheapest.get(offer.gpu, price))
-    return cheapest
+    return case.fleet.cheapest(frozenset(filter(case.may_run_in, allowed)), capacity_type)
 
 
 def _proposal(
