@@ -235,12 +235,13 @@ class Case:
         if activity == 0.0 and utilisation is not None and utilisation >= _LOW_ACTIVITY:
             return f"kernels ran {utilisation:.0%} of the time, which contradicts an SM activity of 0"
         power, gpu = self.busiest(Signal.POWER), self.gpu_type
-        idle_w = None if gpu is None else gpu.idle_ratio * gpu.board_watts
-        pipes = [one for one in map(self.busiest, _PIPES) if one is not None]
-        if power is None or gpu is None or idle_w is None or not pipes:
+        if power is None or gpu is None:
             return None
-        drawn = (power - idle_w) / (gpu.board_watts - idle_w)
-        if drawn < _MUCH_POWER or max(pipes) >= _LOW_ACTIVITY:
+        idle_w = gpu.idle_ratio * gpu.board_watts
+        if (power - idle_w) / (gpu.board_watts - idle_w) < _MUCH_POWER:
+            return None
+        pipes = [one for one in map(self.busiest, _PIPES) if one is not None]
+        if not pipes or max(pipes) >= _LOW_ACTIVITY:
             return None
         return f"{power:.0f} W of {gpu.board_watts:.0f} W contradict an activity of at most {max(pipes):.0%}"
 
