@@ -163,7 +163,7 @@ class ClaimedDevice:
     pods: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots, as in `gpuwise.model.profile`: it is part of the profiles
 class Start:
     """A cold start of a pod: image, containers and model.
 

@@ -12,12 +12,9 @@ RegionsByClass = Mapping[str, tuple[str, ...]]
 def data_class_of(workload: Workload, inventory: Inventory) -> str | None:
     """The class of a workload's data, from the workload, its pods or its namespace; None if nothing names one."""
     namespace = inventory.namespaces.get(workload.ref.namespace)
-    places = (
-        workload.annotations,
-        workload.labels,
-        workload.pod_labels,
-        {**namespace.labels, **namespace.annotations} if namespace else {},
-    )
+    places = [workload.annotations, workload.labels, workload.pod_labels]
+    if namespace is not None:
+        places += [namespace.annotations, namespace.labels]
     return next((place[DATA_CLASS] for place in places if DATA_CLASS in place), None)
 
 

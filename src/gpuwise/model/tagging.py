@@ -97,7 +97,7 @@ def first_of(labels: Sequence[str], marked: Iterable[Mapping[str, str]]) -> str 
     """
     for mapping in marked:
         for label in labels:
-            if name := one_line(mapping.get(label, "")):
+            if label in mapping and (name := one_line(mapping[label])):
                 return name
     return None
 

@@ -91,13 +91,18 @@ class Case:
     @cached_property
     def capacity_types(self) -> frozenset[CapacityType | None]:
         """How the nodes of its pods are paid for."""
-        return frozenset(node.capacity_type for node in self.nodes)
+        return frozenset({node.capacity_type for node in self.nodes})
 
     @cached_property
     def nodes(self) -> list[Node]:
         """The nodes of its pods, one entry per pod; those of pods that have ended count only if all have."""
         pods, known = self.workload.active_pods or self.workload.pods, self.inventory.nodes
         return [known[pod.node] for pod in pods if pod.node and pod.node in known]
+
+    @cached_property
+    def on_vgpu(self) -> bool:
+        """Whether one of its nodes has vGPUs, which are parts of cards."""
+        return any(node.gpu_fraction < 1.0 for node in self.nodes)
 
     @property
     def gpus_now(self) -> float:
@@ -126,15 +131,16 @@ class Case:
     def _price(self, capacity_type: CapacityType | None) -> float | None:
         if self.gpu_type is None:
             return None
-        places = [(node.region, node.zone) for node in self.nodes] or [(None, None)]
-        name = self.gpu_type.name
-        prices = {
-            place: self.prices.price(name, capacity_type, region=place[0], zone=place[1]) for place in set(places)
-        }
-        known = [usd for place in places if (usd := prices[place]) is not None]
-        if len(known) < len(places):
-            return None
-        return known[0] if len(set(known)) == 1 else sum(known) / len(known)
+        prices = dict[tuple[str | None, str | None], float]()
+        for region, zone in {(node.region, node.zone) for node in self.nodes} or {(None, None)}:
+            usd = self.prices.price(self.gpu_type.name, capacity_type, region=region, zone=zone)
+            if usd is None:
+                return None
+            prices[region, zone] = usd
+        known = set(prices.values())
+        if len(known) == 1:
+            return known.pop()
+        return sum(prices[node.region, node.zone] for node in self.nodes) / len(self.nodes)
 
     @cached_property
     def idle_watts(self) -> float | None:
@@ -157,14 +163,15 @@ class Case:
 
     def carbon(self, kwh: float | None) -> float | None:
         """Kilograms of CO2 equivalent of some energy; None if the energy or the grid of one of its nodes is unknown."""
-        known = self._grids
-        return None if kwh is None or not known or len(known) < len(self.nodes) else kwh * sum(known) / len(known)
+        total = self._kg_per_kwh
+        return None if kwh is None or total is None else kwh * total / len(self.nodes)
 
     @cached_property
-    def _grids(self) -> list[float]:
-        """Kilograms of CO2 equivalent per kWh at each of its nodes where that is known."""
-        grids = (self.prices.kg_co2e_per_kwh.get(node.region or "") for node in self.nodes)
-        return [intensity for intensity in grids if intensity is not None]
+    def _kg_per_kwh(self) -> float | None:
+        """Kilograms of CO2 equivalent per kWh, the sum over its nodes; None without nodes or if one is not known."""
+        grids = self.prices.kg_co2e_per_kwh
+        known = [grid for node in self.nodes if (grid := grids.get(node.region or "")) is not None]
+        return sum(known) if known and len(known) == len(self.nodes) else None
 
     @cached_property
     def team(self) -> str | None:
@@ -228,12 +235,13 @@ class Case:
         if activity == 0.0 and utilisation is not None and utilisation >= _LOW_ACTIVITY:
             return f"kernels ran {utilisation:.0%} of the time, which contradicts an SM activity of 0"
         power, gpu = self.busiest(Signal.POWER), self.gpu_type
-        idle_w = None if gpu is None else gpu.idle_ratio * gpu.board_watts
-        pipes = [one for one in map(self.busiest, _PIPES) if one is not None]
-        if power is None or gpu is None or idle_w is None or not pipes:
+        if power is None or gpu is None:
             return None
-        drawn = (power - idle_w) / (gpu.board_watts - idle_w)
-        if drawn < _MUCH_POWER or max(pipes) >= _LOW_ACTIVITY:
+        idle_w = gpu.idle_ratio * gpu.board_watts
+        if (power - idle_w) / (gpu.board_watts - idle_w) < _MUCH_POWER:
+            return None
+        pipes = [one for one in map(self.busiest, _PIPES) if one is not None]
+        if not pipes or max(pipes) >= _LOW_ACTIVITY:
             return None
         return f"{power:.0f} W of {gpu.board_watts:.0f} W contradict an activity of at most {max(pipes):.0%}"
 

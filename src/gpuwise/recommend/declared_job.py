@@ -67,11 +67,11 @@ def declared(case: Case) -> Declared | Refusal:
     Args:
         case: the workload.
     """
-    annotations = {key: declared_by(case.workload, key) or "" for key in (DEADLINE, WORK, WORK_METRIC, PACE)}
-    if not annotations[DEADLINE]:
+    if not declared_by(case.workload, DEADLINE):
         return Reason.NOT_APPLICABLE, f"it has no annotation {DEADLINE}"
     if case.workload.workload_class is WorkloadClass.ENDPOINT:
         return Reason.NOT_APPLICABLE, "it is an endpoint: its work does not end"
+    annotations = {key: declared_by(case.workload, key) or "" for key in (DEADLINE, WORK, WORK_METRIC, PACE)}
     deadline_s = epoch_s(annotations[DEADLINE])
     if deadline_s is None:
         detail = f"{DEADLINE} is {annotations[DEADLINE]!r}: write an instant such as 2026-11-30T18:00:00Z"

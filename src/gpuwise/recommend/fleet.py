@@ -78,6 +78,9 @@ class Fleet:
     pass_interval_s: int = HOUR_S
     earlier: tuple[Recommendation, ...] = ()
     tags: Tags = field(default_factory=Tags)
+    _cheapest: dict[tuple[frozenset[str | None], CapacityType | None], Mapping[GpuType, float]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:
@@ -141,6 +144,28 @@ class Fleet:
             if node.gpu_type is not None
             for resource in resources_of(node)
         )
+
+    def cheapest(self, regions: frozenset[str | None], capacity_type: CapacityType | None) -> Mapping[GpuType, float]:
+        """The GPU types of which whole GPUs are offered, with their lowest price; without a price, a type is absent.
+
+        Args:
+            regions: the regions of the nodes; None is an unknown one.
+            capacity_type: how the nodes are paid for.
+        """
+        key = regions, capacity_type
+        if key not in self._cheapest:
+            self._cheapest[key] = self._of_offers(*key)
+        return self._cheapest[key]
+
+    def _of_offers(self, regions: frozenset[str | None], capacity_type: CapacityType | None) -> Mapping[GpuType, float]:
+        found: dict[GpuType, float] = {}
+        for offer in self.offers:
+            if offer.resource != GPU_RESOURCE or offer.capacity_type != capacity_type or offer.region not in regions:
+                continue
+            price = self.prices.price(offer.gpu.name, capacity_type, region=offer.region, zone=offer.zone)
+            if price is not None:
+                found[offer.gpu] = min(price, found.get(offer.gpu, price))
+        return found
 
     @cached_property
     def spot_nodes(self) -> Mapping[str, tuple[Node, ...]]:

@@ -103,8 +103,9 @@ def recommend(fleet: Fleet) -> Advice:
 
 def _cases(fleet: Fleet) -> Iterator[Case]:
     for workload in fleet.inventory.workloads:
-        if workload.ref in fleet.profiles:
-            yield Case(workload, fleet.profiles[workload.ref], fleet)
+        profile = fleet.profiles.get(workload.ref)
+        if profile is not None:
+            yield Case(workload, profile, fleet)
 
 
 def _decided(method: Callable[[Case], Recommendation | Blocked], case: Case) -> Recommendation | Blocked:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from gpuwise.model.changes import Change
@@ -53,13 +53,19 @@ def identity(target: WorkloadRef, change: Change) -> str:
 
     Fields that are not set are not part of it, so that a new optional field changes no id.
     """
+    text = f"{FINGERPRINT_VERSION}|{target.uid}|{_set_fields(change)}"
+    return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+@lru_cache(maxsize=1_000)  # a fleet has few different changes; equal ones have equal JSON, also if one has 70 for 70.0
+def _set_fields(change: Change) -> str:
+    """The fields of a change that are set, as JSON."""
     unset = [
         name
         for name in _names(cast("Hashable", type(change)))
         if (value := getattr(change, name)) is None or value is False
     ]
-    text = f"{FINGERPRINT_VERSION}|{target.uid}|{to_json(change, without=unset)}"
-    return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    return to_json(change, without=unset)
 
 
 def complete(

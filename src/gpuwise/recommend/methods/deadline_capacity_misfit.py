@@ -88,12 +88,14 @@ def _alone(case: Case, use: Use) -> bool:
 
 def _without_outlook(case: Case, reason: Reason, detail: str) -> Recommendation | Blocked:
     """A job on spot alone moves to on-demand if its progress is no longer known, or the price or type of its GPUs."""
+    if reason not in (Reason.INSUFFICIENT_DATA, Reason.NO_PRICE):
+        return case.blocked(STAGE, reason, detail)
     use = use_now(case)
-    if _alone(case, use) and unmeasured(case) and reason in (Reason.INSUFFICIENT_DATA, Reason.NO_PRICE):
-        statistic, unit = ("no price", "USD/h") if reason is Reason.NO_PRICE else ("no pace", "units/h")
-        evidence = Evidence(detail, None, statistic, None, None, unit)
-        return _recommended(case, replace(_to_on_demand(use), evidence=(evidence,), coverage=0.0))
-    return case.blocked(STAGE, reason, detail)
+    if not (_alone(case, use) and unmeasured(case)):
+        return case.blocked(STAGE, reason, detail)
+    statistic, unit = ("no price", "USD/h") if reason is Reason.NO_PRICE else ("no pace", "units/h")
+    evidence = Evidence(detail, None, statistic, None, None, unit)
+    return _recommended(case, replace(_to_on_demand(use), evidence=(evidence,), coverage=0.0))
 
 
 def _stays(case: Case, found: Outlook, use: Use) -> str | None:

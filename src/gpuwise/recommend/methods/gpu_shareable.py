@@ -46,7 +46,7 @@ def share_card(case: Case) -> Recommendation | Blocked:
         return case.blocked(STAGE, Reason.NOT_SHAREABLE, "only a workload with one whole GPU per pod can share it")
     if case.workload.shares_card or any(node.pods_per_gpu > 1 for node in case.nodes):
         return case.blocked(STAGE, Reason.CARD_SHARED, "its GPU is shared already")
-    if any(node.gpu_fraction < 1.0 for node in case.nodes):
+    if case.on_vgpu:
         return case.blocked(STAGE, Reason.NOT_SHAREABLE, "its GPU is a vGPU, which is a part of a card")
     if gpu is None:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is unknown or mixed")
@@ -81,8 +81,6 @@ def _shared(case: Case, gpu: GpuType, activity: float, memory: float) -> Recomme
 
 def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[Option]:
     """Sharing methods with which two or more of its pods fit on one GPU, the least risky first."""
-    others = len(_others(case))
-    node = f"; the method applies to all GPUs of its nodes, on which {others} other workloads run" if others else ""
     options = []
     fitting = next(iter(slices.fitting_slices(gpu, activity, memory * gpu.memory_bytes)), None)
     if fitting is not None and fitting.per_card > 1:
@@ -90,6 +88,8 @@ def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[O
         options.append(Option(Sharing.MIG, fitting.per_card, 1, isolated))
     tenants = min(int(1 / max(activity, memory, 1e-9)), case.settings.max_tenants)
     if tenants >= 2:
+        others = len(_others(case))
+        node = f"; the method applies to all GPUs of its nodes, on which {others} other workloads run" if others else ""
         # Without MIG a burst of one pod slows down the others, and under MPS a fatal fault of one pod stops all.
         mps = f"{tenants} pods per GPU with memory limits; a fatal fault of one stops all{node}"
         options.append(Option(Sharing.MPS, tenants, 2 + (others > 0), mps))

@@ -24,6 +24,7 @@ from gpuwise.recommend.settings import HOUR_S
 STAGE = "gpu-type"
 _SM, _TENSOR, _DRAM = map(needed_activity, (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY))
 _SIGNALS = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.MEMORY_USED)
+_NAMES = ", ".join(_SIGNALS)
 
 # Of an endpoint, a slower GPU changes how long users wait: there is no job that only takes longer.
 _BY_SPEED = frozenset({WorkloadClass.TRAINING, WorkloadClass.BATCH})
@@ -56,7 +57,7 @@ def cheaper_type(case: Case) -> Recommendation | Blocked:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if gpu is None or request.resource != GPU_RESOURCE:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "it does not use whole GPUs of one known type")
-    if any(node.gpu_fraction < 1.0 for node in case.nodes):
+    if case.on_vgpu:
         return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "its GPU is a vGPU, which is a part of a card")
     if request.count > 1:
         # The performance of several GPUs depends on their links (NVLink or PCIe), whose use is not measured.
@@ -68,8 +69,7 @@ def cheaper_type(case: Case) -> Recommendation | Blocked:
     needs = [need(case) for need in (_SM, _TENSOR, _DRAM, needed_memory)]
     sm, tensor, dram, memory = needs
     if observed_h < case.settings.min_observed_h or sm is None or tensor is None or dram is None or memory is None:
-        names = ", ".join(signal.value for signal in _SIGNALS)
-        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h of well-sampled {names} are required"
+        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h of well-sampled {_NAMES} are required"
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     # The busier of the two pipes gives the share of the GPU's arithmetic in use; SM activity also counts waiting warps.
     return _chosen(case, gpu, Need(max(tensor, sm) * gpu.tflops, dram * gpu.memory_gb_s, memory), by_speed.keys())
@@ -132,25 +132,12 @@ def _roofline(case: Case) -> str:
     return f"by the roofline, fewer than {LEAST_KNOWN} other workloads were measured on both types"
 
 
-def _offered(case: Case) -> dict[GpuType, float]:
+def _offered(case: Case) -> Mapping[GpuType, float]:
     """GPU types of nodes in the allowed regions, with their lowest price for the workload's present capacity type."""
     allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
     capacity_types = case.capacity_types
     capacity_type = next(iter(capacity_types)) if len(capacity_types) == 1 else CapacityType.ON_DEMAND
-    offers = [
-        offer
-        for offer in case.fleet.offers
-        if offer.region in allowed
-        and case.may_run_in(offer.region)
-        and offer.resource == GPU_RESOURCE
-        and offer.capacity_type == capacity_type
-    ]
-    cheapest: dict[GpuType, float] = {}
-    for offer in offers:
-        price = case.prices.price(offer.gpu.name, capacity_type, region=offer.region, zone=offer.zone)
-        if price is not None:
-            cheapest[offer.gpu] = min(price, cheapest.get(offer.gpu, price))
-    return cheapest
+    return case.fleet.cheapest(frozenset(filter(case.may_run_in, allowed)), capacity_type)
 
 
 def _proposal(

@@ -46,7 +46,7 @@ def stop_when_idle(case: Case) -> Recommendation | Blocked:
         )
     share = found.saved
     if not case.workload.activator:
-        share = found.saved_once_a_day
+        share = _saved_once_a_day(case, found)
         evidence += (Evidence("of it, with one stop a day", None, "share", share, None, "ratio"),)
     return recommendation(case, _proposal(case, gaps, cost.cost_s, price, share, evidence))
 
@@ -99,13 +99,13 @@ class _IdleTime:
         gaps: number of idle gaps.
         share: of the observed time.
         saved: what stopping in every gap would save, as a share of the observed time.
-        saved_once_a_day: what it would save with one stop a day.
+        saved_s: the seconds that stopping in each gap would save, shape (gaps,).
     """
 
     gaps: int
     share: float
     saved: float
-    saved_once_a_day: float
+    saved_s: Floats
 
 
 def _idle_time(case: Case, cost_s: float) -> _IdleTime:
@@ -113,11 +113,17 @@ def _idle_time(case: Case, cost_s: float) -> _IdleTime:
 
     What a gap saves is convex in its length: two gaps never save more than one gap of the same total length (I3).
     """
-    intervals = case.profile.idle.intervals
+    intervals, observed_s = case.profile.idle.intervals, case.profile.observed_s
     gaps_s = (intervals.end_s - intervals.start_s).astype(np.float64)
     saved_s = np.maximum(0.0, gaps_s - 2 * cost_s)
-    sums = (float(np.add.reduce(values)) for values in (gaps_s, saved_s, _one_a_day(intervals.start_s, saved_s)))
-    return _IdleTime(gaps_s.size, *(total / case.profile.observed_s for total in sums))
+    share, saved = float(np.add.reduce(gaps_s)) / observed_s, float(np.add.reduce(saved_s)) / observed_s
+    return _IdleTime(gaps_s.size, share, saved, saved_s)
+
+
+def _saved_once_a_day(case: Case, found: _IdleTime) -> float:
+    """What one stop a day would save, as a share of the observed time."""
+    saved_s = _one_a_day(case.profile.idle.intervals.start_s, found.saved_s)
+    return float(np.add.reduce(saved_s)) / case.profile.observed_s
 
 
 def _one_a_day(since_s: NDArray[np.int64], saved_s: Floats) -> Floats:

@@ -1,9 +1,9 @@
 """Reconfigure MIG on a node so that fewer of its GPUs offer the slices in use, and the others become whole GPUs."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Savi
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import CONFIDENT_DAYS, HOURS_PER_MONTH
 from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints, geometries, offers
-from gpuwise.recommend.engines.mig_geometry_misfit.pack import Packing, pack
+from gpuwise.recommend.engines.mig_geometry_misfit.pack import Floats, pack
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
 from gpuwise.recommend.movable import answers_alone, blocker, node_blocker
 from gpuwise.recommend.proposal import Proposal
@@ -55,6 +55,20 @@ class _Fit:
         return self.offered_gpus - self.needed_gpus
 
 
+class _Fewest(NamedTuple):
+    """The fewest GPUs that offer some slices.
+
+    Attributes:
+        bound: proved lower bound on their number.
+        gpus: their number.
+        offered: the slices that they offer, by profile.
+    """
+
+    bound: int
+    gpus: int
+    offered: tuple[int, ...]
+
+
 def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     """Recommend a MIG geometry for each MIG node with which fewer GPUs offer the slices in use, or return why not.
 
@@ -82,10 +96,11 @@ def _judged(fleet: Fleet, node: Node, waiting: Slices) -> Recommendation | Block
     gpu = node.gpu_type
     if gpu is None:
         return node_blocked(node, STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is not known")
-    refusal = _unknown(fleet, node, gpu)
+    used = _requested(fleet.pods_on.get(node.name, ()))
+    refusal = _unknown(fleet, node, gpu, used)
     if refusal is not None:
         return node_blocked(node, STAGE, *refusal)
-    fit = _fit(gpu, node, _requested(fleet.pods_on.get(node.name, ())), waiting)
+    fit = _fit(gpu, node, used, waiting)
     if fit.offered_gpus > node.gpu_count > 0:
         detail = f"its slices need {fit.offered_gpus} GPUs, but it has {node.gpu_count}"
         return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail)
@@ -118,15 +133,16 @@ def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Blocked:
 
 def _requested(pods: Iterable[tuple[Workload, Pod]]) -> Slices:
     """MIG slices that pods request; requests for whole GPUs do not count."""
-    requested: Counter[str] = Counter()
+    requested: dict[str, int] = {}
     for workload, _ in pods:
         for request in workload.requests:
             if request.resource.startswith(MIG_RESOURCE_PREFIX):
-                requested[request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += request.count
+                name = request.resource.removeprefix(MIG_RESOURCE_PREFIX)
+                requested[name] = requested.get(name, 0) + request.count
     return requested
 
 
-def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
+def _unknown(fleet: Fleet, node: Node, gpu: GpuType, used: Slices) -> Refusal | None:
     """Why the node's slices or the requests of its pods are not fully known, or None if they are."""
     strange = sorted(name for name in node.mig if gpu.mig_profile(name) is None)
     if strange:
@@ -136,7 +152,7 @@ def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
     pods = fleet.pods_on.get(node.name, ())
     if any(workload.request is None for workload, _ in pods):
         return Reason.INSUFFICIENT_DATA, "the request of one of its pods is not known"
-    more = sorted(name for name, count in _requested(pods).items() if count > node.mig.get(name, 0))
+    more = sorted(name for name, count in used.items() if count > node.mig.get(name, 0))
     if more:
         return Reason.INSUFFICIENT_DATA, f"its pods use more of {more[0]} than it offers"
     return None
@@ -144,25 +160,30 @@ def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
 
 def _fit(gpu: GpuType, node: Node, used: Slices, waiting: Slices) -> _Fit:
     here = {name: count for name, count in waiting.items() if gpu.mig_profile(name) is not None}
-    profiles = gpu.mig_profiles
-    now, then = _fewest(profiles, node.mig), _fewest(profiles, Counter(used) + Counter(here))
-    _, partitions = _partitions(profiles)
-    counts = zip(profiles, (then.partitioned @ partitions).tolist(), strict=True)
-    proposed = tuple((profile.name, count) for profile, count in counts if count)
+    names = [profile.name for profile in gpu.mig_profiles]
+    now = _fewest(gpu, tuple([node.mig.get(name, 0) for name in names]))
+    then = _fewest(gpu, tuple([used.get(name, 0) + here.get(name, 0) for name in names]))
+    proposed = tuple((name, count) for name, count in zip(names, then.offered, strict=True) if count)
     return _Fit(used, here, now.bound, then.gpus, proposed)
 
 
-def _fewest(profiles: tuple[MigProfile, ...], wanted: Slices) -> Packing:
-    """The fewest GPUs that offer some slices."""
-    rates, partitions = _partitions(profiles)
-    demand = np.array([wanted.get(profile.name, 0) for profile in profiles], dtype=np.float64)
-    return pack(partitions, rates.astype(np.float64), demand)
+@lru_cache(maxsize=1_000)  # most nodes of a fleet have the same slices, and use the same
+def _fewest(gpu: GpuType, wanted: tuple[int, ...]) -> _Fewest:
+    """The fewest GPUs that offer some slices.
+
+    Args:
+        gpu: their type.
+        wanted: number of slices by profile of the type.
+    """
+    rates, partitions = _partitions(gpu.mig_profiles)
+    found = pack(partitions, rates, np.array(wanted, dtype=np.float64))
+    return _Fewest(found.bound, found.gpus, tuple((found.partitioned @ partitions).tolist()))
 
 
 @cache
-def _partitions(profiles: tuple[MigProfile, ...]) -> tuple[Ints, Ints]:
+def _partitions(profiles: tuple[MigProfile, ...]) -> tuple[Floats, Ints]:
     """The rates of one slice of each profile, and the slices that each geometry offers."""
-    return np.eye(len(profiles), dtype=np.int64), offers(geometries(profiles), len(profiles))
+    return np.eye(len(profiles)), offers(geometries(profiles), len(profiles))
 
 
 def _undisturbed(fleet: Fleet, node: Node) -> Refusal | None:

@@ -141,10 +141,16 @@ def spent(gaps: RequestGaps, wait_s: float, cold_start_cost_s: float) -> Spent:
         wait_s: T.
         cold_start_cost_s: B.
     """
+    waits_s, starts_s, pair = _beside_optimum(gaps.step_s, wait_s, cold_start_cost_s)
+    return Spent(*_past_cost(gaps, waits_s, starts_s, pair).tolist())
+
+
+@lru_cache(maxsize=1_000)
+def _beside_optimum(step_s: int, wait_s: float, cold_start_cost_s: float) -> tuple[Floats, Floats, Floats]:
+    """A wait and that of the optimum, and with each the cost of a start and that of a pair of requests."""
     # min(g, B) is what a gap costs with T = B, less the cold start.
     waits_s, starts_s = np.array([wait_s, cold_start_cost_s]), np.array([cold_start_cost_s, 0.0])
-    pair = _cost(_lengths_of_pair(gaps.step_s), waits_s, starts_s)
-    return Spent(*_past_cost(gaps, waits_s, starts_s, pair).tolist())
+    return waits_s, starts_s, _cost(_lengths_of_pair(step_s), waits_s, starts_s)
 
 
 def replayed(gaps: RequestGaps, cold_start_cost_s: float) -> Spent | None:
