@@ -54,6 +54,13 @@ def test_without_known_requests_nothing_is_recommended():
     assert reason(judged(requests=None)) is Reason.INSUFFICIENT_DATA
 
 
+def test_a_single_sample_is_no_time_whatever_the_least_is():
+    one = case(replace(usage(device(WEEK, busy=BUSY)), requests_per_second=requested(BUSY)), workload(activator=KEDA))
+    settings = replace(one.settings, min_observed_h=0)
+    least = replace(one, profile=replace(one.profile, observed_s=0), fleet=replace(one.fleet, settings=settings))
+    assert reason(stop_when_idle(least)) is Reason.INSUFFICIENT_DATA
+
+
 def test_only_an_endpoint_is_started_by_a_request():
     subject = workload(workload_class=WorkloadClass.TRAINING)
     assert reason(judged(subject=subject)) is Reason.NOT_APPLICABLE

@@ -62,7 +62,7 @@ def _refusal(case: Case) -> Blocked | None:
         return case.blocked(
             STAGE, Reason.NEEDS_SECOND_SIGNAL, "its activity must be sampled in addition to its requests"
         )
-    if case.profile.observed_s < case.settings.min_observed_h * HOUR_S:
+    if case.profile.observed_s < max(1, case.settings.min_observed_h * HOUR_S):  # one sample lasts no time
         detail = f"{case.profile.observed_s / HOUR_S:.0f} h of data; {case.settings.min_observed_h} h are required"
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return None
