@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.cluster_under_test import NAMESPACE
+from tests.cluster_under_test import KUBECONFIG, NAMESPACE
 from tests.prometheus_server import start_prometheus
 
 from gpuwise.cli import main
@@ -85,7 +85,8 @@ def gpuwise_process(tmp_path):
 
 
 def _own(folder: Path) -> dict[str, str]:
-    return {"HOME": str(folder), "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), LEAD: NAMESPACE}
+    own = {"HOME": str(folder), "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), LEAD: NAMESPACE}
+    return own if KUBECONFIG is None else AT_ONCE | own  # the emulator's pods are as old as a test wants
 
 
 def gpu_node(name, product="NVIDIA-A100-SXM4-80GB", capacity="on-demand", **more):

@@ -314,7 +314,9 @@ class TestFreeNode:
         fleet.take_back_unrecorded(monkeypatch)
         began = fleet.stage.ledger.outcome("a-00000000aa")
         assert (began.status, began.reason) == (OutcomeStatus.UNKNOWN, Reason.CHECK_FAILED)
-        fleet.stage.api.reset([node(left, gpus=2)])
+        again = node(left, gpus=2)
+        again["metadata"]["creationTimestamp"] = "2026-11-18T11:06:40Z"  # another node, also for a real server
+        fleet.stage.api.reset([again])
         assert fleet.follow(times=2, at_s=3_700) is None
         last = fleet.stage.ledger.outcome("a-00000000aa")
         assert (last.status, last.reason) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
