@@ -165,11 +165,11 @@ def waiting(exporter: Exporter, program: Path) -> Iterator[Row]:
         ):
             below, ours = threshold(signal, gpu and gpu.name, settings), exporter.value(metric)
             agrees = None if ours is None or below is None else ours < below
-            yield Row(state, name, f"idle: below {below:g}", "absent" if ours is None else f"{ours:.6g}", agrees)
+            expected = "no threshold for this GPU" if below is None else f"idle: below {below:g}"
+            yield Row(state, name, expected, "absent" if ours is None else f"{ours:.6g}", agrees)
         used = exporter.value("gpuwise_gpu_memory_used_bytes")
-        yield Row(
-            state, "memory used", f"at least {mib << 20:.6g}", f"{used:.6g}", used is not None and used >= mib << 20
-        )
+        shown, agrees = ("absent", None) if used is None else (f"{used:.6g}", used >= mib << 20)
+        yield Row(state, "memory used", f"at least {mib << 20:.6g}", shown, agrees)
 
 
 def unprivileged(names: set[str], extra: tuple[str, ...]) -> Row:

@@ -68,7 +68,7 @@ class ManualActions:
             self.enactor.follow()
             last = self.ledger.outcome(command_id)
             assert last is not None, "it is being watched"
-            if last.status is not OutcomeStatus.WATCHING:
+            if last.status not in (OutcomeStatus.WATCHING, OutcomeStatus.UNKNOWN):
                 return last
             pause()
 

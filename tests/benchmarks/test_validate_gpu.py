@@ -3,9 +3,12 @@
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from benchmarks.validate_gpu import __main__ as validation
 from benchmarks.validate_gpu.__main__ import Row, merged, section
 from benchmarks.validate_gpu.references import dmon_columns
 from tests.conftest import REPOSITORY
@@ -31,6 +34,20 @@ def test_a_gpu_replaces_its_own_section_and_keeps_those_of_others():
     assert [line for line in document.splitlines() if line.startswith("## ")] == ["## NVIDIA H200", "## NVIDIA A100"]
     assert [value in document for value in ("| 71 |", "| 72 |", "| 73 |")] == [False, True, True]
     assert document.startswith("# Validation on real GPUs\n")
+
+
+@pytest.mark.parametrize("gpu", ["NVIDIA H100 80GB HBM3", "NVIDIA RTX 6000 Ada Generation"])
+@pytest.mark.parametrize("used", [None, 60 * 2**30])
+def test_a_gpu_without_a_threshold_or_without_a_metric_is_not_compared(monkeypatch, gpu, used):
+    known = {"gpuwise_gpu_memory_total_bytes": 80 * 2.0**30, "gpuwise_gpu_memory_used_bytes": used}
+    exporter = SimpleNamespace(value=lambda metric: known.get(metric, 0.0))
+    monkeypatch.setattr(validation, "properties", lambda: {"GPU": gpu})
+    monkeypatch.setattr(validation, "loaded", lambda *_: nullcontext())
+    monkeypatch.setattr(validation.time, "sleep", lambda _: None)
+    rows = {row.quantity: row for row in validation.waiting(exporter, Path("load"))}
+    assert rows["memory used"].agrees is (None if used is None else True)
+    assert rows["power"].agrees is (True if "H100" in gpu else None)
+    assert "| yes |" in section(list(rows.values()), [], {"GPU": gpu})
 
 
 def test_the_document_is_as_it_is_written():

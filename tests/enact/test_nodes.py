@@ -9,6 +9,7 @@ from tests.enact.conftest import NOW_S
 from gpuwise.emulate.objects import budget, deployment, node, pod, pod_spec, statefulset
 from gpuwise.enact import KubernetesEnactor
 from gpuwise.enact.drain import Done, Evict, Failed, Wait, next_step
+from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.partition import CONFIG, STATE, Relabel, layout
 from gpuwise.enact.partition import next_step as next_layout_step
 from gpuwise.enact.refusal import Refusal
@@ -230,6 +231,13 @@ class TestFreeNode:
         assert (outcome.status, outcome.reason, fleet.cordoned) == (OutcomeStatus.NOT_APPLIED, Reason.NO_RIGHT, False)
         assert "enforce.namespaces" in outcome.detail
 
+    def test_i10_a_protection_is_named_before_a_missing_right(self, fleet, monkeypatch):
+        monkeypatch.setattr(fleet.stage.cluster, "may", lambda access: access.resource != "pods/eviction")
+        body = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/llm"
+        fleet.stage.cluster.patch(path, body, content_type="application/merge-patch+json")
+        assert fleet.start(fleet.plan()).reason is Reason.PROTECTED
+
     def test_a_pod_that_fits_nowhere_now_is_not_evicted(self, fleet):
         fleet.start(fleet.plan())
         body = {"spec": {"unschedulable": True}}
@@ -330,14 +338,44 @@ class TestFreeNode:
         last = fleet.stage.ledger.outcome("a-00000000aa")
         assert (last.status, last.reason) == (OutcomeStatus.REVERTED, Reason.CHECK_FAILED)
 
-    def test_a_refused_uncordon_is_tried_again(self, fleet):
+    def test_an_uncordon_that_meets_a_conflict_is_tried_again(self, fleet):
         fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
         fleet.start(fleet.plan())
-        fleet.stage.api.fail(403, verb="patch", path="/api/v1/nodes/gpu-0", times=1)
+        fleet.stage.api.fail(409, verb="patch", path="/api/v1/nodes/gpu-0", times=1)
         assert fleet.follow(times=1, at_s=3_600) is None
         assert fleet.cordoned
         assert fleet.follow(at_s=3_600).status is OutcomeStatus.REVERTED
         assert not fleet.cordoned
+
+    def test_a_forbidden_uncordon_fails_once_and_is_done_when_it_is_allowed_again(self, fleet):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        fleet.stage.api.fail(403, verb="patch", path="/api/v1/nodes/gpu-0", times=1)
+        outcome = fleet.follow(times=1, at_s=3_600)
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, Reason.CHECK_FAILED)
+        assert "could not be uncordoned" in outcome.detail
+        rows = len(fleet.stage.ledger.outcomes())
+        assert fleet.follow(times=3, at_s=3_700) is None
+        assert not fleet.cordoned
+        assert len(fleet.stage.ledger.outcomes()) == rows
+
+    def test_an_undo_between_the_read_of_a_node_and_its_end_stays_an_undo(self, fleet, monkeypatch):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        enactor, person = fleet.enactor(), fleet.enactor()
+        following = NodeActions._next
+
+        def undone_meanwhile(self, intent, node):
+            found = following(self, intent, node)
+            monkeypatch.undo()
+            assert person.undo("a-00000000aa").status is OutcomeStatus.UNDONE
+            return found
+
+        monkeypatch.setattr(NodeActions, "_next", undone_meanwhile)
+        fleet.now_s = NOW_S + 3_600
+        assert enactor.follow() == []
+        assert fleet.stage.ledger.outcome("a-00000000aa").status is OutcomeStatus.UNDONE
+        assert fleet.stage.ledger.unsettled() == []
 
     @pytest.mark.parametrize("left", ["gpu-1", "gpu-0"], ids=["gone", "created again within the second"])
     def test_i31_a_node_that_is_gone_may_have_been_cordoned(self, fleet, left):

@@ -60,6 +60,24 @@ def test_a_workload_has_the_name_of_its_cluster_in_each_view():
     assert from_json(WeeklyReport, to_json(both)) == both
 
 
+def test_savings_that_one_cluster_does_not_know_are_not_known_in_all():
+    east = of_cluster("east")
+    unknown = tuple(replace(one, saving_usd_month=None) for one in east.teams)
+    late = of_cluster("west", predicted_usd_month=None, cash_usd_month=None, recommendations=(), teams=unknown)
+    both = combined([east, late])
+    assert (both.predicted_usd_month, both.cash_usd_month) == (None, None)
+    assert [one.saving_usd_month for one in both.clusters if one.cluster == "east"] == [east.predicted_usd_month]
+    assert {one.saving_usd_month for one in both.teams} == {None}
+    assert "the recommendations of some clusters are no longer known" in render_html(both)
+
+
+def test_the_cash_of_an_earlier_version_is_not_known_where_there_may_be_some():
+    east = of_cluster("east", cash_usd_month=50.0)
+    assert combined([east, of_cluster("west", cash_usd_month=None)]).cash_usd_month is None
+    nothing = of_cluster("west", cash_usd_month=None, predicted_usd_month=0.0, recommendations=())
+    assert combined([east, nothing]).cash_usd_month == 50.0
+
+
 def test_budgets_of_one_database_count_once_and_the_newest_counts():
     shared = replace(BUDGET, clusters=2)
     newer = replace(shared, actual_usd=60.0, until_s=20)

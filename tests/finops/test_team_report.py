@@ -111,6 +111,17 @@ def test_findings_of_a_pass_more_than_a_week_later_are_not_those_of_the_week(loo
     assert {one.saving_usd_month is None for one in report.teams} == {not listed}
 
 
+@pytest.mark.parametrize("days", [None, 8], ids=["no pass", "a pass that found nothing, more than a week later"])
+def test_without_a_pass_of_its_time_the_findings_of_a_week_are_not_known(loop, days):
+    loop.ledger.belongs_to("test")
+    if days is not None:
+        ref = WorkloadRef("red", "Deployment", "red-app", "uid-red-app")
+        loop.ledger.record_run(at(WEEK_H) + days * DAY_S, [], [Blocked(ref, "Idle", Reason.TOO_YOUNG, "1 h old")])
+    report = made(loop)
+    assert (report.predicted_usd_month, report.recommendations, report.blocked) == (None, (), ())
+    assert any("are not listed" in note for note in report.quality.notes)
+
+
 def applied(ledger, number, ref):
     """An action in the week that is worth $100 a month."""
     order = Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy", recommendation(number, ref, 100.0))

@@ -110,6 +110,8 @@ def test_long_lists_end_with_the_sum_of_the_rest(report):
     found = Extracts.of(long)
     assert found.teams.rest == "4970 more teams cost $497,000 together, of which $49,700 idle"
     assert (found.budgets.rows[0].state, found.budgets.rest) == ("over", "4971 more: $248,550 of $497,100 spent")
+    none = tuple(replace(one, actual_usd=None) for one in long.budgets)
+    assert Extracts.of(replace(long, budgets=none)).budgets.rest == "4971 more: nothing recorded"
     assert found.steps.rest == "492 smaller ones: +$14,760 a month together"
     assert found.actions.rest == "480 more"
     assert found.measured.rest == "480 more have saved $1,920 together"

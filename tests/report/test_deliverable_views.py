@@ -89,7 +89,7 @@ def test_savings_that_are_not_known_are_no_zero_in_any_view(report):
         assert "no longer known" in text
         assert "Nothing to recommend" not in text
         assert "predicted: no recommendation is open" not in text
-    assert "Predicted savings: **unknown** a month" in views[1]
+    assert "Predicted savings: **not known**; applied" in views[1]
 
 
 def test_the_email_has_a_text_part_a_simple_html_part_and_the_page(report):

@@ -53,11 +53,10 @@ def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSetti
         return Refusal(Reason.CHANGED_SINCE_PLANNED, "somebody cordoned the node already")
     if isinstance(command.change, FreeNode):
         workloads = sorted({workload for workload, _, _ in command.change.moves})
-        if (refused := _missing_right(cluster, workloads)) is not None:
-            return refused
+        missing = _missing_right(cluster, workloads)
         # What protects the pods is read last: between this and the cordon somebody may protect them.
         found_each = (protected_move(cluster, one, command, settings) for one in workloads)
-        return next((one for one in found_each if one is not None), node)
+        return next((one for one in found_each if one is not None), missing or node)
     assert isinstance(command.change, Repartition), "no other change of a node is enactable"
     wanted = partition.layout(command.change, settings.mig_configs)
     slices = cluster.list_optional("/apis/resource.k8s.io/v1/resourceslices")

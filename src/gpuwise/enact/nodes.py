@@ -19,7 +19,7 @@ from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
 from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus, ServiceLevel, Watch, pause_in_force
-from gpuwise.model.errors import ClusterError, SourceError
+from gpuwise.model.errors import ClusterError, Denied, Forbidden, SourceError
 from gpuwise.model.labels import ACTION_ID, EXPIRES
 from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels, Object
 from gpuwise.model.reasons import Reason
@@ -112,6 +112,9 @@ class NodeActions:
             return self._unmarked(intent, node)
         step = self._next(intent, node)
         if isinstance(step, drain.Done | drain.Failed):
+            last = self._ledger.outcome(intent.command.id)
+            if last is None or last.status is not OutcomeStatus.WATCHING:
+                return None  # since the node was read, somebody undid the action or another process ended it
             return self._end(intent, node, step)
         if not self._stopped(intent):  # else the action waits, and its time goes on
             if isinstance(step, drain.Evict):
@@ -270,18 +273,23 @@ class NodeActions:
         """Uncordon the node, or leave one that was drained cordoned, and record the outcome.
 
         The outcome of an action that is taken back is open from before the write: a node that is removed meanwhile
-        was not drained (I31).
+        was not drained (I31). If the API server forbids that write, the action has failed, and `reap` tries it again
+        when its time is over.
         """
         drained = isinstance(step, drain.Done) and isinstance(intent.command.change, FreeNode)
         stays = drained or (isinstance(step, drain.Failed) and step.cordoned)
         if stays and (expires := image_of(node, {UNTIL: None})):
             patch_node(self._cluster, node, expires, {})
-        if isinstance(step, drain.Failed) and not stays:
-            self._ended(intent, OutcomeStatus.UNKNOWN, step.reason, f"{step.detail}; uncordoning began")
+        taken_back = step if isinstance(step, drain.Failed) and not stays else None
+        if taken_back is not None:
+            self._ended(intent, OutcomeStatus.UNKNOWN, taken_back.reason, f"{step.detail}; uncordoning began")
         try:
             text = "it stays cordoned" if stays else self._uncordon(intent, node)
         except ClusterError as error:
-            if answered(error) is not None:
+            if taken_back is not None and isinstance(error, Forbidden | Denied):
+                detail = f"{step.detail}; it could not be uncordoned: {error}"
+                return self._ended(intent, OutcomeStatus.FAILED, taken_back.reason, detail)
+            if taken_back is not None and answered(error) is not None:
                 self._ended(intent, OutcomeStatus.WATCHING, None, f"not uncordoned yet: {error}")
             raise
         if isinstance(step, drain.Done):

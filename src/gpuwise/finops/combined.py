@@ -122,8 +122,8 @@ def combined(reports: Sequence[WeeklyReport], lacking: Sequence[Sequence[str]] =
         blocked=tuple(one for part in parts for one in part.blocked),
         blockers=tuple(one for part in parts for one in part.blockers),
         actions=_sorted((one for part in parts for one in part.actions), lambda one: one.intent.at_s),
-        predicted_usd_month=_known([one.predicted_usd_month for one in parts]),
-        cash_usd_month=_known([one.cash_usd_month for one in parts]),
+        predicted_usd_month=_all_known(one.predicted_usd_month for one in parts),
+        cash_usd_month=_all_known(_cash(one) for one in parts),
         kpis=(),  # shares of several clusters do not add up to that of all
         waste=merged(one for part in parts for one in part.waste),
         realised_usd_month=sum(one.realised_usd_month for one in parts),
@@ -222,7 +222,7 @@ def _teams(every: Iterable[TeamCost]) -> tuple[TeamCost, ...]:
             idle_gpu_h=_total(members, "idle_gpu_h"),
             cost_usd=_known(one.cost_usd for one in members),
             idle_usd=_known(one.idle_usd for one in members),
-            saving_usd_month=_known(one.saving_usd_month for one in members),
+            saving_usd_month=_all_known(one.saving_usd_month for one in members),
             unpriced_gpu_h=_total(members, "unpriced_gpu_h"),
             unknown_gpu_h=_total(members, "unknown_gpu_h"),
             energy=summed(one.energy for one in members),
@@ -237,6 +237,22 @@ def _teams(every: Iterable[TeamCost]) -> tuple[TeamCost, ...]:
 def _known(amounts: Iterable[float | None]) -> float | None:
     known = [one for one in amounts if one is not None]
     return sum(known) if known else None
+
+
+def _all_known(amounts: Iterable[float | None]) -> float | None:
+    """The sum of savings; None if one is not known: a part of them would look like all."""
+    total = 0.0
+    for one in amounts:
+        if one is None:
+            return None
+        total += one
+    return total
+
+
+def _cash(one: WeeklyReport) -> float | None:
+    """The cash in a report; none of earlier versions says it, and without a recommendation there is none."""
+    nothing = one.predicted_usd_month is not None and not one.recommendations
+    return 0.0 if nothing else one.cash_usd_month
 
 
 def _quality(parts: Sequence[WeeklyReport]) -> DataQuality:

@@ -301,6 +301,12 @@ class SqlLedger:
         """See the port."""
         return list(self._findings().nodes)
 
+    def found_s(self) -> int | None:
+        """See the port."""
+        with self._database.reading() as db:
+            found = db.execute(queries.findings_of(of_one_cluster=bool(self._cluster)), self._own).first()
+        return None if found is None else int(found.at_s)
+
     def prices(self) -> str:
         """See the port."""
         return self._findings().prices

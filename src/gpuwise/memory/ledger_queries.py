@@ -36,9 +36,11 @@ def spent(*, of_one_cluster: bool) -> Select[Any]:
 
 @cache
 def findings_of(*, of_one_cluster: bool) -> Select[Any]:
-    """The findings of the latest run of `cluster`, its parameter, or of each cluster; the newest first."""
+    """The findings of the latest run of `cluster`, its parameter, or of each cluster, and its time; newest first."""
     ours = [of_cluster(findings.c.body)] if of_one_cluster else []
-    return select(findings.c.run, findings.c.body).where(*ours).order_by(findings.c.run.desc())
+    joined = findings.join(events, findings.c.run == events.c.seq)
+    columns = (findings.c.run, findings.c.body, events.c.at_s)
+    return select(*columns).select_from(joined).where(*ours).order_by(findings.c.run.desc())
 
 
 @cache
@@ -94,7 +96,7 @@ KEEP_FINDINGS = insert(findings)
 
 INTENTS = _rows("intent", _SINCE)
 INTENT = _rows("intent", _SUBJECT)
-ATTEMPTED = _rows("intent", _attempted())
+ATTEMPTED = select(events.c.seq, events.c.body).where(_attempted()).order_by(events.c.seq)
 """Intents since `since_s`, and whenever they were those on the targets `uids` and those with the `ids` (`listed`)."""
 
 UNSETTLED = _rows("intent", events.c.subject.in_(select(open_intents.c.subject)))

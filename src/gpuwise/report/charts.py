@@ -8,7 +8,7 @@ from gpuwise.model.report import BudgetStatus, FleetDay, WeekCost
 from gpuwise.model.use import TENTHS, Activity, HoursOfWeek
 from gpuwise.report import pattern_wording
 from gpuwise.report.flow import Step
-from gpuwise.report.wording import day, gpu_hours, percent, usd
+from gpuwise.report.wording import NOT_RECORDED, day, gpu_hours, percent, usd
 
 _GAP = 0.18
 """Share of a column's width that is left empty between two bars."""
@@ -97,7 +97,7 @@ def budget_bar(one: BudgetStatus) -> Markup:
     if one.actual_usd is not None:
         shapes.append(_rect("idle" if one.state == "over" else "used", 0, 0, 100 * one.actual_usd / whole, 8))
     shapes.append(_rect("limit", 100 * one.usd / whole, 0, 0.8, 8, f"budget {usd(one.usd)}"))
-    spent = "nothing recorded" if one.actual_usd is None else f"{usd(one.actual_usd)} spent"
+    spent = NOT_RECORDED if one.actual_usd is None else f"{usd(one.actual_usd)} spent"
     expected = "no forecast" if one.forecast_usd is None else f"{usd(one.forecast_usd)} expected"
     return _svg("thin", "0 0 100 8", shapes, f"{spent}, {expected}, budget {usd(one.usd)}")
 

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from gpuwise.model.report import Action, BudgetStatus, CostAnomaly, MeasuredSaving, TeamCost, WeeklyReport, WorkloadCost
 from gpuwise.report.energy_wording import energy_of_rest
-from gpuwise.report.wording import signed_usd, usd
+from gpuwise.report.wording import NOT_RECORDED, signed_usd, usd
 
 T = TypeVar("T")
 
@@ -78,7 +78,8 @@ def _teams(every: Sequence[TeamCost]) -> Extract[TeamCost]:
 def _budgets(every: Sequence[BudgetStatus]) -> Extract[BudgetStatus]:
     rest = every[_BUDGETS:]
     spent, whole = sum(one.actual_usd or 0.0 for one in rest), sum(one.usd for one in rest)
-    return Extract(every[:_BUDGETS], f"{len(rest)} more: {usd(spent)} of {usd(whole)} spent" if rest else "")
+    text = f"{usd(spent)} of {usd(whole)} spent" if any(one.actual_usd is not None for one in rest) else NOT_RECORDED
+    return Extract(every[:_BUDGETS], f"{len(rest)} more: {text}" if rest else "")
 
 
 def _steps(every: Sequence[CostAnomaly]) -> Extract[CostAnomaly]:

@@ -228,6 +228,7 @@ _FILTERS = {
     "status": wording.status,
     "nothing_to_apply": wording.nothing_to_apply,
     "predicted": wording.predicted,
+    "predicted_usd": wording.predicted_usd,
     "signed_usd": wording.signed_usd,
     "idle_hours": pattern_wording.idle_hours,
     "idle_range": pattern_wording.idle_range,

@@ -72,10 +72,7 @@ def _bill(report: WeeklyReport) -> Iterator[str]:
     if change:
         yield f"Cost: {change}"
     applied, realised = wording.usd(report.applied_usd_month), wording.usd(report.realised_usd_month)
-    yield (
-        f"Predicted savings: *{wording.usd(report.predicted_usd_month)}* a month; applied: {applied}, "
-        f"of which realised: *{realised}*"
-    )
+    yield (f"Predicted savings: *{wording.predicted_usd(report)}*; applied: {applied}, of which realised: *{realised}*")
 
 
 def _actions(report: WeeklyReport) -> Iterator[Block]:
@@ -138,7 +135,8 @@ def _blocked(report: WeeklyReport) -> Iterator[str]:
 
 def _team(one: TeamCost) -> str:
     name, cost, idle = _plain(one.team or "no owner"), wording.usd(one.cost_usd), wording.usd(one.idle_usd)
-    return f"• {name}: {cost}, of which idle {idle}; can save {wording.usd(one.saving_usd_month)} a month"
+    can = "" if one.saving_usd_month is None else f"; can save {wording.usd(one.saving_usd_month)} a month"
+    return f"• {name}: {cost}, of which idle {idle}{can}"
 
 
 def _quality(report: WeeklyReport) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from gpuwise.model.report import BudgetStatus, CostAnomaly, MeasuredSaving, Waste, WeekCost, WeeklyReport
-from gpuwise.report.wording import day, moment, percent, usd
+from gpuwise.report.wording import NOT_RECORDED, day, moment, percent, usd
 
 _WEEK_D = 7
 
@@ -29,7 +29,7 @@ def scope(report: WeeklyReport) -> str:
 
 def budget_state(one: BudgetStatus) -> str:
     """Where a budget stands, in a line."""
-    used = "nothing recorded" if one.actual_usd is None else f"{percent(one.actual_usd / one.usd)} spent"
+    used = NOT_RECORDED if one.actual_usd is None else f"{percent(one.actual_usd / one.usd)} spent"
     if one.state == "over":
         when = f" since {day(one.breach_s)}" if one.breach_s is not None else ""
         return f"exceeded{when}; {used}"

@@ -16,6 +16,7 @@ from gpuwise.model.recommendation import Evidence, Recommendation
 from gpuwise.model.report import Kpi, WeeklyReport
 
 UNKNOWN = "unknown"
+NOT_RECORDED = "nothing recorded"
 _NBSP = "\u00a0"
 _WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RISKS = ("no", "low", "medium", "high", "very high")
@@ -193,11 +194,18 @@ def nothing_to_apply(report: WeeklyReport) -> str:
     return "Nothing that gpuwise can apply." if advice(report) else "Nothing to recommend."
 
 
+def predicted_usd(report: WeeklyReport) -> str:
+    """The predicted saving: "$1,200 a month", or that it is not known."""
+    known = report.predicted_usd_month
+    return "not known" if known is None else f"{usd(known)} a month"
+
+
 def predicted(report: WeeklyReport) -> str:
     """What the predicted saving is."""
     count, cash = len(report.recommendations), report.cash_usd_month
     if report.predicted_usd_month is None:
-        return "predicted: the recommendations of that time are no longer known"
+        which = "of some clusters" if count else "of that time"
+        return f"predicted: the recommendations {which} are no longer known"
     if not count:
         return "predicted: no recommendation is open"
     whole = f"all {count} open recommendations are" if count > 1 else "the one open recommendation is"

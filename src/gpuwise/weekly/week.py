@@ -30,7 +30,7 @@ from gpuwise.pipeline import Pipeline, Survey
 
 _LATE = (
     "Open recommendations and blocked changes are not listed: the ledger has those of its latest pass, which was more "
-    "than a week after this one."
+    "than a week after this one, or it has none."
 )
 _RECENT_S = 28 * DAY_S
 """Age of the steps in cost that a report still mentions: four of its weeks."""
@@ -73,7 +73,8 @@ def read_week(
     if team is not None:
         members_of(fleet, team, Tags(loop.settings.finops.tags))
     # Findings count that were made in the week or the one after it, in which people read the report.
-    late = any(one.created_s >= window.end_s + WEEK_S for one in loop.ledger.recommendations())
+    found_s = loop.ledger.found_s()
+    late = found_s is None or found_s >= window.end_s + WEEK_S
     found, blocked = ((), ()) if late else (tuple(_owned(loop, fleet)), tuple(loop.ledger.blocked()))
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)

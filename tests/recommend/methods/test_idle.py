@@ -77,7 +77,7 @@ def test_a_notebook_counts_as_forgotten_after_a_day():
     assert isinstance(found, Recommendation)
 
 
-@pytest.mark.parametrize("started_s", [WINDOW_END_S - 1, WINDOW_END_S, WINDOW_END_S + 299])
+@pytest.mark.parametrize("started_s", [WINDOW_END_S - 1, WINDOW_END_S, WINDOW_END_S + 299, WINDOW_END_S + 310])
 def test_pods_that_were_started_a_moment_ago_begin_its_idle_time_again(started_s):
     one = case(usage(device(WEEK)), workload(pods=(replace(pod(), started_s=started_s),)))
     assert one.profile.window.end_s == WINDOW_END_S
@@ -86,7 +86,7 @@ def test_pods_that_were_started_a_moment_ago_begin_its_idle_time_again(started_s
 
 
 def test_pods_that_a_replay_cannot_know_do_not_count():
-    one = case(usage(device(WEEK)), workload(pods=(replace(pod(), started_s=NOW_S + 1),)))
+    one = case(usage(device(WEEK)), workload(pods=(replace(pod(), started_s=NOW_S + 3_600),)))
     assert isinstance(idle_shutdown(one), Recommendation)
 
 

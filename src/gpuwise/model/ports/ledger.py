@@ -86,6 +86,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def found_s(self) -> int | None:
+        """When the latest run was, epoch seconds; None without one."""
+        ...
+
     def prices(self) -> str:
         """The version of the prices with which the latest run computed its savings, "" if not known."""
         ...

@@ -14,6 +14,8 @@ from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "idle"
+_REPLAYED_S = HOUR_S
+"""A pod that was started this long after now is of the time after a replay, and of no clock that is ahead."""
 _TEXTS = {Verdict.IDLE: "idle", Verdict.BUSY: "in use", Verdict.UNKNOWN: "too few samples"}
 
 
@@ -59,9 +61,9 @@ def _refusal(case: Case) -> Blocked | None:
         detail = f"idle for {idle_h:.0f} h, but only {idle.agreeing_sensors} of {needed} required sensors agree"
         return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
     # Its sensors know nothing of the time before its pods: it may have been stopped then (kubeflow#6648). Pods that
-    # were started after the instant of a replay do not count.
+    # were started after the instant of a replay do not count; those of a clock that is ahead were started just now.
     starts = (one.started_s for one in workload.active_pods if one.started_s is not None)
-    ages_h = ((case.now_s - started_s) / HOUR_S for started_s in starts if started_s <= case.now_s)
+    ages_h = (max(0, case.now_s - started_s) / HOUR_S for started_s in starts if started_s - case.now_s < _REPLAYED_S)
     idle_h = min([idle_h, *ages_h])
     if idle_h < needed_h:
         detail = f"idle for {idle_h:.1f} h; the threshold for class {workload.workload_class.value} is {needed_h} h"
