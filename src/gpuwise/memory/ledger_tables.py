@@ -74,6 +74,19 @@ def in_scope(body: ColumnElement[str]) -> ColumnElement[bool]:
     return value(body, "$.scopes").is_(None) | _HasScope(body, parameter("scope", type_=String))
 
 
+def mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition, with the hint that most rows meet it: SQLite then prefers the index of another one."""
+    return _Mostly(condition)
+
+
+class _Mostly(FunctionElement[bool]):
+    inherit_cache = True
+    type = Boolean()
+
+    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002 - SQLAlchemy passes it
+        return self  # with "= 1", which SQLAlchemy adds for SQLite, it is no condition of an index
+
+
 class _Value(FunctionElement[str]):
     inherit_cache = True
     type = Text()
@@ -87,6 +100,16 @@ class _Elements(FunctionElement[str]):
 class _HasScope(FunctionElement[bool]):
     inherit_cache = True
     type = Boolean()
+
+
+@compiles(_Mostly, "sqlite")
+def _mostly_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"likely({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Mostly, "postgresql")
+def _mostly_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)})"
 
 
 @compiles(_Value, "sqlite")
