@@ -56,7 +56,7 @@ def value(body: ColumnElement[str], path: str) -> ColumnElement[str]:
 
 def one_of(column: ColumnElement[str], values: ColumnElement[str]) -> ColumnElement[bool]:
     """The condition that a column has one of many values, which are sent as one: `listed`."""
-    return column.op("IN", is_comparison=True)(_Elements(values))
+    return _OneOf(column, values)
 
 
 def listed(values: Collection[str]) -> str:
@@ -79,20 +79,25 @@ def mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return _Mostly(condition)
 
 
-class _Mostly(FunctionElement[bool]):
+class _Condition(FunctionElement[bool]):
+    """With "= 1", which SQLAlchemy adds for SQLite, it would be no condition of an index."""
+
     inherit_cache = True
     type = Boolean()
 
     def self_group(self, against: Any = None) -> Any:  # noqa: ARG002 - SQLAlchemy passes it
-        return self  # with "= 1", which SQLAlchemy adds for SQLite, it is no condition of an index
+        return self
+
+
+class _Mostly(_Condition):
+    inherit_cache = True
+
+
+class _OneOf(_Condition):
+    inherit_cache = True
 
 
 class _Value(FunctionElement[str]):
-    inherit_cache = True
-    type = Text()
-
-
-class _Elements(FunctionElement[str]):
     inherit_cache = True
     type = Text()
 
@@ -124,15 +129,17 @@ def _value_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
     return f"(({body})::jsonb #>> '{{{keys}}}')"
 
 
-@compiles(_Elements, "sqlite")
-def _elements_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
-    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **options)}))"  # noqa: S608 - a parameter
+@compiles(_OneOf, "sqlite")
+def _one_of_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    column, listed = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({listed}))"  # noqa: S608 - a parameter
 
 
-@compiles(_Elements, "postgresql")
-def _elements_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    listed = compiler.process(element.clauses, **options)
-    return f"(SELECT jsonb_array_elements_text(CAST({listed} AS jsonb)))"
+@compiles(_OneOf, "postgresql")
+def _one_of_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    # An array, and no subquery in its place: for that PostgreSQL reads the whole index, ten times as long.
+    column, listed = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST({listed} AS jsonb))))"
 
 
 @compiles(_HasScope, "sqlite")

@@ -1,8 +1,8 @@
 """Reconfigure MIG on a node so that fewer of its GPUs offer the slices in use, and the others become whole GPUs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +69,9 @@ class _Fewest(NamedTuple):
     offered: tuple[int, ...]
 
 
+_Pack = Callable[[GpuType, tuple[int, ...]], _Fewest]
+
+
 def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     """Recommend a MIG geometry for each MIG node with which fewer GPUs offer the slices in use, or return why not.
 
@@ -87,12 +90,13 @@ def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     waiting = _requested(
         (workload, pod) for workload in fleet.inventory.workloads for pod in workload.active_pods if not pod.node
     )
+    fewest = cache(_fewest)  # most nodes of a fleet have the same slices, and use the same
     for node in fleet.inventory.nodes.values():
         if node.mig:
-            yield _judged(fleet, node, waiting)
+            yield _judged(fleet, node, waiting, fewest)
 
 
-def _judged(fleet: Fleet, node: Node, waiting: Slices) -> Recommendation | Blocked:
+def _judged(fleet: Fleet, node: Node, waiting: Slices, fewest: _Pack) -> Recommendation | Blocked:
     gpu = node.gpu_type
     if gpu is None:
         return node_blocked(node, STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is not known")
@@ -100,7 +104,7 @@ def _judged(fleet: Fleet, node: Node, waiting: Slices) -> Recommendation | Block
     refusal = _unknown(fleet, node, gpu, used)
     if refusal is not None:
         return node_blocked(node, STAGE, *refusal)
-    fit = _fit(gpu, node, used, waiting)
+    fit = _fit(gpu, node, used, waiting, fewest)
     if fit.offered_gpus > node.gpu_count > 0:
         detail = f"its slices need {fit.offered_gpus} GPUs, but it has {node.gpu_count}"
         return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail)
@@ -158,16 +162,15 @@ def _unknown(fleet: Fleet, node: Node, gpu: GpuType, used: Slices) -> Refusal | 
     return None
 
 
-def _fit(gpu: GpuType, node: Node, used: Slices, waiting: Slices) -> _Fit:
+def _fit(gpu: GpuType, node: Node, used: Slices, waiting: Slices, fewest: _Pack) -> _Fit:
     here = {name: count for name, count in waiting.items() if gpu.mig_profile(name) is not None}
     names = [profile.name for profile in gpu.mig_profiles]
-    now = _fewest(gpu, tuple([node.mig.get(name, 0) for name in names]))
-    then = _fewest(gpu, tuple([used.get(name, 0) + here.get(name, 0) for name in names]))
+    now = fewest(gpu, tuple([node.mig.get(name, 0) for name in names]))
+    then = fewest(gpu, tuple([used.get(name, 0) + here.get(name, 0) for name in names]))
     proposed = tuple((name, count) for name, count in zip(names, then.offered, strict=True) if count)
     return _Fit(used, here, now.bound, then.gpus, proposed)
 
 
-@lru_cache(maxsize=1_000)  # most nodes of a fleet have the same slices, and use the same
 def _fewest(gpu: GpuType, wanted: tuple[int, ...]) -> _Fewest:
     """The fewest GPUs that offer some slices.
 
